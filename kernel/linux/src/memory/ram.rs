@@ -108,7 +108,8 @@ impl Ram {
     /// need be.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        !is_refused() || self.reclaim()
+        // What was given up may suffice, though there is no more.
+        !is_refused() || self.reclaim() || !is_refused()
     }
 
     /// Has caches give up pages before memory is low. Returns whether something may be allocated for

@@ -141,26 +141,24 @@ impl Node {
     /// Returns page `index` to be written. `whole`: all of it will be.
     fn writable(&self, index: u64, whole: bool) -> Result<Frame, Stop> {
         let content = self.file()?;
-        if let Some(page) = content.pages.borrow_mut().get_mut(&index) {
-            if !page.dirty {
-                self.alter()?;
-                self.spend(COST)?;
-                page.dirty = true;
-                content.dirty.update(|it| it + 1);
-            }
-            return Ok(page.frame.clone());
-        }
-        if !whole && content.is_below(index) {
-            return Err(self.load(index));
-        }
+        let known = content.pages.borrow().get(&index).map(|it| (it.frame.clone(), it.dirty));
+        let known = match known {
+            Some((frame, true)) => return Ok(frame),
+            Some((frame, false)) => Some(frame),
+            None if !whole && content.is_below(index) => return Err(self.load(index)),
+            None => None,
+        };
+        // Nothing is borrowed: other pages of this file may be forgotten for it. This one stays, as two
+        // have a share of it.
         self.alter()?;
         self.spend(COST)?;
-        let Some(frame) = Frame::new() else {
+        let Some(frame) = known.or_else(Frame::new) else {
             self.refund(COST);
             return Err(Errno::ENOSPC.into());
         };
-        let page = Page { frame: frame.clone(), dirty: true, used: Cell::new(true) };
-        content.pages.borrow_mut().insert(index, page);
+        let mut pages = content.pages.borrow_mut();
+        let new = || Page { frame: frame.clone(), dirty: true, used: Cell::new(true) };
+        pages.entry(index).or_insert_with(new).dirty = true;
         content.dirty.update(|it| it + 1);
         Ok(frame)
     }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::file::store::{Node, OnDisk, Store};
+use crate::memory::Reclaim;
+use crate::stop::Pages;
 use crate::testing::performed;
 use devices::block::memory::Memory;
 use kernel::task::{block_on, join};
@@ -320,7 +322,7 @@ fn only_who_may_changes() {
 /// Gives up pages where it is asked for some, which is memory again at once.
 struct Cache(core::cell::Cell<usize>);
 
-impl crate::memory::Reclaim for Cache {
+impl Reclaim for Cache {
     fn reclaim(&self, _: usize) -> usize {
         self.0.update(|it| it + 1);
         kernel::testing::simulate_memory_use(0);
@@ -338,8 +340,7 @@ fn what_takes_memory_has_caches_give_up_pages_before_it_is_refused() {
     kernel::testing::simulate_memory(total);
     let it = sample();
     let cache = Rc::new(Cache(core::cell::Cell::new(0)));
-    let weak: alloc::rc::Weak<dyn crate::memory::Reclaim> =
-        Rc::downgrade(&(Rc::clone(&cache) as Rc<dyn crate::memory::Reclaim>));
+    let weak: alloc::rc::Weak<dyn Reclaim> = Rc::downgrade(&(Rc::clone(&cache) as Rc<dyn Reclaim>));
     it.thread.system.ram.add(weak);
     let fd = it.open("/bin/tool", abi::O_RDWR).unwrap();
     assert_eq!(it.read(fd, 30_000).unwrap().len(), 30_000);
@@ -376,4 +377,39 @@ fn what_takes_memory_has_caches_give_up_pages_before_it_is_refused() {
         assert!(cache.0.get() > 0, "{call:?}");
     }
     kernel::testing::simulate_memory(0);
+}
+
+/// Gives back all memory once a page of a file is in memory no more.
+struct Gone(Rc<dyn Pages>, u64);
+
+impl Reclaim for Gone {
+    fn reclaim(&self, _: usize) -> usize {
+        if self.0.frame(self.1).is_none() {
+            kernel::testing::simulate_memory_use(0);
+        }
+        0
+    }
+
+    fn pages(&self) -> usize {
+        0
+    }
+}
+
+#[test]
+fn a_file_gives_up_pages_of_its_own_before_a_write_to_it_is_refused() {
+    kernel::testing::simulate_memory(1 << 24);
+    let it = sample();
+    let fd = it.open("/bin/tool", abi::O_RDWR).unwrap();
+    assert_eq!(it.read(fd, 30_000), Ok(text()));
+    let pages = it.thread.process.files().get(fd).unwrap().file.pages().unwrap();
+    let cache: Rc<dyn Reclaim> = Rc::new(Gone(Rc::clone(&pages), 3));
+    it.thread.system.ram.add(Rc::downgrade(&cache));
+    let data = it.put(b"x");
+    kernel::testing::simulate_memory_use((1 << 24) - 4096);
+    assert_eq!(it.call(Sysno::pwrite64, &[fd, data, 1, 5]), Ok(1));
+    assert!(pages.frame(0).is_some() && pages.frame(3).is_none());
+    kernel::testing::simulate_memory(0);
+    let mut all = text();
+    all[5] = b'x';
+    assert_eq!(it.content("/bin/tool"), Ok(all));
 }

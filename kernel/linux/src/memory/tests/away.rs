@@ -93,3 +93,28 @@ fn what_a_program_wrote_or_locked_is_not_taken() {
     assert_eq!(byte(&child, AT[0] + 5 * PAGE).unwrap(), b'o');
     assert_eq!(byte(&memory, AT[3] + 5 * PAGE).unwrap(), b'a');
 }
+
+/// Has little to give: memory is short then, but not low.
+struct Few(Cell<usize>);
+
+impl Reclaim for Few {
+    fn reclaim(&self, _: usize) -> usize {
+        simulate_memory_use((1 << 20) - (1 << 20) / 14);
+        self.0.take()
+    }
+
+    fn pages(&self) -> usize {
+        self.0.get()
+    }
+}
+
+#[test]
+fn what_caches_gave_suffices_where_memory_is_low_no_more() {
+    let memory = memory();
+    let cache = Rc::new(Few(Cell::new(9)));
+    memory.ram().add(Rc::downgrade(&(cache.clone() as Rc<dyn Reclaim>)));
+    simulate_memory(1 << 20);
+    simulate_memory_use(1 << 20);
+    assert!(memory.ram().has_room());
+    assert_eq!(cache.pages(), 0);
+}
