@@ -16,11 +16,16 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::net::AF_UNIX;
 
-/// Descriptors that may be looked at for each time that some are sent, or a socket ends.
+/// Descriptors that may be looked at for each that is sent, and each time that a socket ends or some are
+/// refused.
 const STEP: usize = 64;
 
 /// What holds descriptors in flight: a socket with what was sent to it.
 pub(super) trait Carrier {
+    /// Returns whether it holds descriptors, or cannot be looked into now. It costs the same however
+    /// many it holds.
+    fn may_hold(&self) -> bool;
+
     /// Calls `each` with each descriptor that it holds. Returns whether that was all: it may be that
     /// it cannot be looked into now.
     fn each_right(&self, each: &mut dyn FnMut(&Rc<Open>)) -> bool;
@@ -42,7 +47,7 @@ pub(super) struct Flight {
     lost: RefCell<Vec<Queue>>,
     dropping: Cell<bool>,
     counts: Rc<Counts>,
-    /// How many were looked at.
+    /// How many descriptors and carriers were looked at.
     #[cfg(test)]
     pub(super) looks: Cell<usize>,
 }
@@ -75,12 +80,13 @@ impl Flight {
         let counts = &self.counts;
         let is_full = || counts.of(user) > most || counts.all.get() + rights.len() > most_open();
         if is_full() {
-            self.credit.set(usize::MAX);
+            // Who sent so many has paid for a search. Each that is refused pays for a part of the next.
             self.ended(Queue::default());
             if is_full() {
                 return Err(Errno::ETOOMANYREFS);
             }
         }
+        self.credit.update(|it| it.saturating_add(STEP * rights.len()));
         let sockets = rights.iter().filter(|it| socket(it).is_some()).count();
         Ok(Flying::new(counts, user, rights.len(), sockets))
     }
@@ -134,14 +140,20 @@ impl Flight {
         }
     }
 
+    /// Counts a look at a descriptor or a carrier.
+    fn look(&self) {
+        #[cfg(test)]
+        self.looks.update(|it| it + 1);
+    }
+
     /// Forgets carriers that hold none any more.
     fn prune(&self) {
         let mut carriers = self.carriers.borrow_mut();
         carriers.sort_unstable_by_key(|it| it.as_ptr().addr());
         carriers.dedup_by(|one, other| one.ptr_eq(other));
         carriers.retain(|it| {
-            let mut has_some = false;
-            it.upgrade().is_some_and(|it| !it.each_right(&mut |_| has_some = true) || has_some)
+            self.look();
+            it.upgrade().is_some_and(|it| it.may_hold())
         });
         self.looked.set(carriers.len());
     }
@@ -157,8 +169,7 @@ impl Flight {
         for it in &*self.carriers.borrow() {
             let Some(carrier) = it.upgrade() else { continue };
             let mut each = |open: &Rc<Open>| {
-                #[cfg(test)]
-                self.looks.update(|it| it + 1);
+                self.look();
                 if let Some(address) = socket(open)
                     && flying.len() < flying.capacity()
                 {
@@ -185,6 +196,7 @@ impl Flight {
         while let Some(at) = next.pop() {
             let carrier = Rc::clone(&all[at].carrier);
             carrier.each_right(&mut |open| {
+                self.look();
                 if let Some(address) = socket(open)
                     && let Ok(found) = all.binary_search_by_key(&address, |it| it.address)
                     && !core::mem::replace(&mut all[found].reached, true)

@@ -45,6 +45,8 @@ pub(super) struct Queue {
     messages: VecDeque<Message>,
     /// Bytes, and what messages cost besides.
     size: usize,
+    /// Descriptors in them.
+    rights: usize,
 }
 
 impl Queue {
@@ -58,13 +60,14 @@ impl Queue {
     }
 
     /// Whether descriptors wait with what can be received.
-    pub(super) fn has_rights(&self) -> bool {
-        self.messages.iter().any(|it| !it.rights.is_empty())
+    pub(super) const fn has_rights(&self) -> bool {
+        self.rights > 0
     }
 
     /// Calls `each` with each of them.
     pub(super) fn each_right(&self, each: &mut dyn FnMut(&Rc<Open>)) {
-        self.messages.iter().flat_map(|it| &it.rights).for_each(each);
+        let all = self.messages.iter().flat_map(|it| &it.rights);
+        all.take(self.rights).for_each(each);
     }
 
     /// Returns how many bytes the next message has.
@@ -99,6 +102,7 @@ impl Queue {
         message.bytes = copy(from, length)?;
         self.messages.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.size += more;
+        self.rights += message.rights.len();
         self.messages.push_back(message);
         Ok(length)
     }
@@ -138,6 +142,7 @@ impl Queue {
         self.messages.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let length = message.bytes.len();
         self.size += length + message.overhead();
+        self.rights += message.rights.len();
         self.messages.push_back(message);
         Ok(length)
     }
@@ -156,6 +161,7 @@ impl Queue {
         }
         let message = self.messages.pop_front().ok_or(Stop::Wait)?;
         self.size -= length + message.overhead();
+        self.rights -= message.rights.len();
         Ok((length, message))
     }
 
@@ -186,6 +192,7 @@ impl Queue {
                 .rights = with.rights;
             if !peek {
                 self.size -= next.rights.len() * OVERHEAD;
+                self.rights -= next.rights.len();
                 next.rights.clear();
                 next.flying = None;
             }

@@ -421,6 +421,13 @@ impl Unix {
 }
 
 impl Carrier for Unix {
+    fn may_hold(&self) -> bool {
+        let Ok(role) = self.role.try_borrow() else { return true };
+        let own = |it: &Self| it.queue.try_borrow().map_or(true, |it| it.has_rights());
+        let waiting = if let Role::Listening(waiting, _) = &*role { Some(waiting) } else { None };
+        own(self) || waiting.into_iter().flatten().any(|it| own(it))
+    }
+
     fn each_right(&self, each: &mut dyn FnMut(&Rc<Open>)) -> bool {
         let Ok(role) = self.role.try_borrow() else { return false };
         let mut own = |it: &Self| it.queue.try_borrow().map(|it| it.each_right(each)).is_ok();

@@ -517,3 +517,52 @@ fn sockets_that_end_do_not_each_look_at_all_that_is_in_flight_u5() {
     let looks = registry.flight.looks.get() - looks;
     assert!(looks < 100 * 3000, "{looks} descriptors were looked at");
 }
+
+#[test]
+fn messages_that_are_refused_or_received_do_not_each_look_at_all_that_is_in_flight_u5() {
+    let registry = Rc::default();
+    let [[one, other], [quick, reader]] = [0; 2].map(|_| Unix::pair(Style::Stream, &registry, ME));
+    let more = [0; 2].map(|_| Unix::pair(Style::Stream, &registry, ME));
+    let passed = Open::uncounted(SocketFile::new(Unix::new(Style::Stream, &registry, ME)), 2);
+    let send = |from: &Unix, bound: usize| {
+        let (rights, bound) = (alloc::vec![Rc::clone(&passed)], [1000, bound]);
+        let mut message = Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
+        from.send(&mut message, &mut Source::kernel(b"x"))
+    };
+    let all = [&one, &more[0][0], &more[1][0]];
+    (0..3000).for_each(|number| assert_eq!(send(all[number % 3], 3000).unwrap(), 1));
+    let looks = registry.flight.looks.get();
+    for _ in 0..1000 {
+        assert_eq!(error(send(&one, 2000)), Some(Errno::ETOOMANYREFS));
+    }
+    let refused = registry.flight.looks.get() - looks;
+    assert!(refused < 100 * 3000, "{refused} looks for 1000 that were refused");
+    for _ in 0..1000 {
+        assert_eq!(send(&quick, 9000).unwrap(), 1);
+        assert_eq!(receive(&reader, 9, 0).unwrap().1.rights.len(), 1);
+    }
+    let received = registry.flight.looks.get() - looks - refused;
+    assert!(received < 150 * 3000, "{received} looks for 1000 that were received");
+    drop(other);
+}
+
+#[test]
+fn who_has_too_many_in_flight_that_nobody_can_receive_may_send_again() {
+    let registry = Rc::default();
+    let [one, _other] = Unix::pair(Style::Stream, &registry, ME);
+    let send = |from: &Unix, open: &Rc<Open>| {
+        let (rights, bound) = (alloc::vec![Rc::clone(open)], [1000, 100]);
+        let mut message = Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
+        from.send(&mut message, &mut Source::kernel(b"x"))
+    };
+    let (ends, [first, second]) = opened(Unix::pair(Style::Stream, &registry, ME));
+    let [a, b] = ends.map(|it| it.upgrade().unwrap());
+    (0..51).for_each(|_| assert_eq!(send(&a, &first).unwrap(), 1));
+    (0..50).for_each(|_| assert_eq!(send(&b, &second).unwrap(), 1));
+    assert_eq!(error(send(&one, &second)), Some(Errno::ETOOMANYREFS));
+    let plain = Open::uncounted(SocketFile::new(Unix::new(Style::Stream, &registry, ME)), 2);
+    // Each is in the queue of the other, so that none ends.
+    drop((first, second, a, b));
+    let refused = (0..10).take_while(|_| send(&one, &plain).is_err()).count();
+    assert!(refused < 10, "refused {refused} times");
+}
