@@ -40,6 +40,10 @@ const FREQUENT: &[&str] = &["xenith-devices", "xenith-http", "xenith-ip"];
 /// key stream byte by byte, which took more than half of what AES-GCM costs.
 const VECTORISE: &str = "-Cpasses=function(loop-vectorize,slp-vectorizer,instcombine,early-cse)";
 
+/// For crates whose calls are weighed as usual: what is called in a loop is worth no more than the rest,
+/// as the largest function of P-256, which makes its table, runs once.
+const EVEN: &str = "-Cllvm-args=--locally-hot-callsite-threshold=250";
+
 /// What LLVM is told besides for small images, as it is not made for programs of state machines.
 const LLVM: &[&str] = &[
     // A function becomes part of its only caller however large both are, as that is worth
@@ -89,9 +93,6 @@ impl<'a> Guests<'a> {
         flag(["--cfg=".as_ref(), "getrandom_backend=\"custom\"".as_ref()]);
         // The kernel draws a block at a time, which is no work for wider registers.
         flag(["--cfg=".as_ref(), "chacha20_backend=\"sse2\"".as_ref()]);
-        for argument in LLVM.iter().filter(|_| goal == Goal::Size) {
-            flag(["-Cllvm-args=".as_ref(), argument.as_ref()]);
-        }
         // What differs from machine to machine stays out of images.
         for (from, to) in project.remaps(&sysroot) {
             let mut remap = from.into_os_string();
@@ -120,18 +121,15 @@ impl<'a> Guests<'a> {
             .envs(provenance::variables(self.project))
             .env_remove("RUSTFLAGS");
         command.arg("-Zprofile-rustflags");
-        for package in UNNAMED {
-            let setting = format!("profile.{PROFILE}.package.{package}.rustflags");
-            command.args(["--config", &format!("{setting}=['-Zlocation-detail=none']")]);
+        for (package, flags) in self.profile_flags() {
+            let package = package.map(|name| format!("package.{name}.")).unwrap_or_default();
+            let setting = format!("profile.{PROFILE}.{package}rustflags={flags:?}");
+            command.args(["--config", &setting]);
         }
         let fast = crypto::FAST.iter().map(|package| (package, "3"));
         let frequent = FREQUENT.iter().map(|package| (package, "'s'"));
         for (package, level) in fast.chain(frequent).filter(|_| self.goal == Goal::Size) {
             let setting = format!("profile.{PROFILE}.package.{package}.opt-level={level}");
-            command.args(["--config", &setting]);
-        }
-        for package in crypto::FAST.iter().filter(|_| self.goal == Goal::Size) {
-            let setting = format!("profile.{PROFILE}.package.{package}.rustflags=['{VECTORISE}']");
             command.args(["--config", &setting]);
         }
         if !has_profile(&self.project.root) {
@@ -143,6 +141,28 @@ impl<'a> Guests<'a> {
             command.args(["--config", &format!("profile.{PROFILE}.opt-level=3")]);
         }
         command
+    }
+
+    /// The flags of the compiler for all packages, and then for those that have others.
+    fn profile_flags(&self) -> Vec<(Option<&'static str>, Vec<String>)> {
+        let is_small = self.goal == Goal::Size;
+        let llvm =
+            LLVM.iter().filter(|_| is_small).map(|argument| format!("-Cllvm-args={argument}"));
+        let common: Vec<String> = llvm.collect();
+        let with = |flag: &str| [&common[..], &[flag.into()]].concat();
+        let mut all: Vec<_> = vec![(None, common.clone())];
+        all.extend(UNNAMED.iter().map(|&name| (Some(name), with("-Zlocation-detail=none"))));
+        if is_small {
+            all.extend(crypto::FAST.iter().map(|&name| {
+                let is_inlined = crypto::INLINED.contains(&name);
+                let flags = match is_inlined {
+                    true => vec![VECTORISE.into(), EVEN.into()],
+                    false => with(VECTORISE),
+                };
+                (Some(name), flags)
+            }));
+        }
+        all
     }
 
     /// Builds `guests`, each linked at the address that is best for it, and gives their ELF files.

@@ -34,6 +34,13 @@ pub(crate) enum Side {
     Server(UnbufferedServerConnection),
 }
 
+/// How bytes are taken from the stream below.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    Peek,
+    Read,
+}
+
 /// What is to be sent.
 #[derive(Clone, Copy)]
 enum Task<'a> {
@@ -229,20 +236,39 @@ impl Session {
         }
     }
 
-    /// Receives by `read`, which fills a buffer; how many bytes came.
+    /// Receives by `read`, which fills a buffer, and leaves there what it was asked to peek at; how many
+    /// bytes came.
     ///
     /// # Errors
     /// That of `read`.
     pub(crate) fn receive<E>(
         &mut self,
-        read: impl FnOnce(&mut [u8]) -> Result<Option<usize>, E>,
+        mut read: impl FnMut(Take, &mut [u8]) -> Result<Option<usize>, E>,
     ) -> Result<Option<usize>, E> {
+        // What rustls keeps of it is the same again, and cannot fail. What is open is work that has
+        // begun, and waits for memory that is nearly gone.
+        if !self.open && memory::is_low() {
+            self.fail(Error::Memory);
+            return Ok(None);
+        }
         let have = self.incoming.len();
-        let whole = match self.incoming.get(..HEAD) {
+        let mut head = [0; HEAD];
+        let begun = if have == 0 {
+            // Of a record that is short no more memory is taken than it has bytes, and none for nothing.
+            let Some(count) = read(Take::Peek, &mut head)? else { return Ok(None) };
+            head.get(..count)
+        } else {
+            self.incoming.get(..HEAD)
+        };
+        let whole = match begun {
             Some(&[_, _, _, high, low]) => HEAD + usize::from(u16::from_be_bytes([high, low])),
             _ => 0,
         };
-        let more = whole.saturating_sub(have).max(PIECE);
+        let more = match (have, whole) {
+            (0, HEAD..PIECE) => whole,
+            (0, _) => PIECE,
+            _ => whole.saturating_sub(have).max(PIECE),
+        };
         // A whole record that is still here begins a message that goes on in further ones.
         let longest = match (&self.side, self.open) {
             (_, false) => self.longest,
@@ -254,18 +280,14 @@ impl Session {
             self.fail(Error::TooLong);
             return Ok(None);
         }
-        // What rustls keeps of it is the same again, and cannot fail. What is open is work that has
-        // begun, and waits for memory that is nearly gone.
-        let low = !self.open && memory::is_low();
         let incoming = &mut self.incoming;
-        if low
-            || incoming.try_reserve_exact(more).is_err()
+        if incoming.try_reserve_exact(more).is_err()
             || memory::extend_zeroed(incoming, more).is_none()
         {
             self.fail(Error::Memory);
             return Ok(None);
         }
-        let count = read(&mut self.incoming[have..]);
+        let count = read(Take::Read, &mut self.incoming[have..]);
         let come = count.as_ref().ok().copied().flatten().unwrap_or(0);
         self.incoming.truncate(have + come);
         count

@@ -1,7 +1,7 @@
 //! A stream over a stream, encrypted.
 
 use crate::handshakes::Slot;
-use crate::session::{CHAIN, RECORD, Session, Side};
+use crate::session::{CHAIN, RECORD, Session, Side, Take};
 use crate::{ClientConfig, Error, Peer, ServerConfig};
 use alloc::boxed::Box;
 use core::cell::RefCell;
@@ -290,7 +290,11 @@ impl<S: Stream> Tls<S> {
             return Ok(true);
         }
         if session.failed().is_none() {
-            match session.receive(|to| self.inner.try_read(to))? {
+            let read = |take, to: &mut [u8]| match take {
+                Take::Peek => self.inner.try_peek(to),
+                Take::Read => self.inner.try_read(to),
+            };
+            match session.receive(read)? {
                 Some(0) => session.fail(Error::Truncated),
                 Some(_) => session.proceed(),
                 None if session.failed().is_none() => return Ok(false),

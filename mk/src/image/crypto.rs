@@ -40,6 +40,10 @@ pub(crate) const FAST: &[&str] = &[
     "xenith-tls",
 ];
 
+/// Those of them for which LLVM weighs as usual what a call costs: a number of P-256's is multiplied in
+/// some dozen instructions, and a signature has thousands of those.
+pub(crate) const INLINED: &[&str] = &["p256"];
+
 /// Those that stay small, as what they do is little beside the rest: random numbers of the
 /// kernel's, a block at a time (chacha20), hashes of single words (siphasher), the handshake of
 /// WebSocket (sha1), the formats and the protocol around keys, and generics, which are compiled with

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::provider;
-use crate::session::{CHAIN, HELLO, Session, Side};
+use crate::session::{CHAIN, HELLO, Session, Side, Take};
 use core::time::Duration;
 use kernel::testing::simulate_memory;
 use kernel::time::sleep;
@@ -26,10 +26,12 @@ fn begun(kind: u8, length: usize) -> Vec<u8> {
 fn feed(session: &mut Session, mut bytes: &[u8]) -> usize {
     let all = bytes.len();
     while !bytes.is_empty() && session.failed().is_none() {
-        let read = |to: &mut [u8]| {
+        let read = |take, to: &mut [u8]| {
             let count = to.len().min(bytes.len());
             to[..count].copy_from_slice(&bytes[..count]);
-            bytes = &bytes[count..];
+            if take == Take::Read {
+                bytes = &bytes[count..];
+            }
             Ok::<_, ()>(Some(count))
         };
         session.receive(read).unwrap();
