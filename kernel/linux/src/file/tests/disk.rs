@@ -363,7 +363,13 @@ fn what_takes_memory_has_caches_give_up_pages_before_it_is_refused() {
     let write = || it.thread.memory().write(map, b"x");
     block_on(crate::stop::loaded(write)).unwrap();
     assert_eq!(cache.0.get(), 1, "a page of a file that is mapped");
-    let calls: [(Sysno, &[u64]); 6] = [
+    let (lock, folder) = (data + 64, it.open("/usr/lib", abi::O_DIRECTORY).unwrap());
+    it.thread.memory().put(lock, &[abi::F_WRLCK.into(), 0_u64, 1, 0]).unwrap();
+    let calls: [(Sysno, &[u64]); 10] = [
+        (Sysno::dup2, &[fd, 1000]),
+        (Sysno::fcntl, &[fd, abi::F_SETLK.into(), lock]),
+        (Sysno::sendfile, &[pipe[1].into(), fd, 0, 16]),
+        (Sysno::getdents64, &[folder, data + 128, 1024]),
         (Sysno::pwrite64, &[fd, data, 16, 8192]),
         (Sysno::write, &[pipe[1].into(), data, 16]),
         (Sysno::write, &[pair[1].into(), data, 16]),

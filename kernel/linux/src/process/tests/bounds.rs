@@ -304,3 +304,31 @@ fn calls_under_way_get_little_memory_while_it_is_low_s8() {
     kernel::testing::simulate_memory_use((1 << 20) - 4096);
     assert_eq!(call(Sysno::sendfile, &[fd, fd, offset, 4096]), Err(Errno::ENOMEM));
 }
+
+#[test]
+fn a_connection_that_finds_no_number_stays_for_the_next_call_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().write(at as usize, b"\x01\0\0name").unwrap();
+    let call = |name, args: &[u64]| {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&first, name, all)
+    };
+    let nonblocking = u64::from(raw::O_NONBLOCK) | 1;
+    let [listener, client] =
+        [0; 2].map(|_| call(Sysno::socket, &[1, nonblocking, 0]).unwrap() as u64);
+    call(Sysno::bind, &[listener, at, 7]).unwrap();
+    call(Sysno::listen, &[listener, 5]).unwrap();
+    call(Sysno::connect, &[client, at, 7]).unwrap();
+    let files = first.process.files();
+    while files.has_spare() || files.numbers().len() < 256 {
+        call(Sysno::eventfd2, &[0, 0]).unwrap();
+    }
+    kernel::testing::simulate_memory_use((1 << 20) - (1 << 20) / 24);
+    assert_eq!(call(Sysno::accept, &[listener, 0, 0]), Err(Errno::ENOMEM));
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(call(Sysno::accept, &[listener, 0, 0]), Ok(256));
+    assert_eq!(call(Sysno::accept, &[listener, 0, 0]), Err(Errno::EAGAIN));
+}
