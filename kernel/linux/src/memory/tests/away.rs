@@ -118,3 +118,31 @@ fn what_caches_gave_suffices_where_memory_is_low_no_more() {
     assert!(memory.ram().has_room());
     assert_eq!(cache.pages(), 0);
 }
+
+/// Gives nothing until it has looked at all that it has, by 512 pages at once.
+struct Slow(Cell<usize>, usize);
+
+impl Reclaim for Slow {
+    fn reclaim(&self, pages: usize) -> usize {
+        self.0.update(|it| it + pages * 8);
+        if self.0.get() < self.1 {
+            return 0;
+        }
+        simulate_memory_use(0);
+        1
+    }
+
+    fn pages(&self) -> usize {
+        self.1
+    }
+}
+
+#[test]
+fn a_cache_is_asked_until_it_has_looked_at_all_that_it_has() {
+    let memory = memory();
+    let cache = Rc::new(Slow(Cell::new(0), 10_000));
+    memory.ram().add(Rc::downgrade(&(cache.clone() as Rc<dyn Reclaim>)));
+    simulate_memory(1 << 20);
+    simulate_memory_use(1 << 20);
+    assert!(memory.ram().has_room());
+}
