@@ -10,8 +10,13 @@
 //! test(rude): client rude.sh
 //! test(ends): client ends.sh
 //! test(ends): client-then wait
-//! test(old,rude): not-in-check
-//! test: timeout 120
+//! test(many): memory 19
+//! test(many): args connections=20000 idle=3600
+//! test(many): disk dom0=debian:python3,./many
+//! test(many): client many.sh
+//! test(many): timeout 1500
+//! test(old,rude,many): not-in-check
+//! test(serves,old,rude,ends): timeout 120
 
 #![no_std]
 #![no_main]

@@ -16,7 +16,7 @@ pub(crate) const RECORD: usize = 16 << 10;
 const OVERHEAD: usize = 128;
 
 /// Bytes of the head of a record.
-const HEAD: usize = 5;
+pub(crate) const HEAD: usize = 5;
 
 /// Bytes of a message of a handshake that is not whole yet: what holds certificates, what does not,
 /// as a client's hello or a server's tickets, and what an open server is told, as that there are new
@@ -265,7 +265,9 @@ impl Session {
             _ => 0,
         };
         let more = match (have, whole) {
-            (0, HEAD..PIECE) => whole,
+            // A part of a head, or the end.
+            (..HEAD, 0) => HEAD - have,
+            (_, HEAD..PIECE) if have < whole => whole - have,
             (0, _) => PIECE,
             _ => whole.saturating_sub(have).max(PIECE),
         };

@@ -258,6 +258,10 @@ impl<S: Stream> Tls<S> {
                 let _ = Pin::new(timer.insert(sleep(STARVED))).poll(context);
             }
             session.rest();
+            if let Some(Shaking { slot: Some(slot), .. }) = shaking {
+                // No more than before.
+                slot.hold(session.unfinished());
+            }
             return Poll::Pending;
         }
     }

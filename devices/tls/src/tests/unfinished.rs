@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::provider;
-use crate::session::{CHAIN, HELLO, Session, Side, Take};
+use crate::session::{CHAIN, HEAD, HELLO, Session, Side, Take};
 use core::time::Duration;
 use kernel::testing::simulate_memory;
 use kernel::time::sleep;
@@ -66,6 +66,45 @@ fn a_client_without_a_certificate_says_little_before_it_is_understood_t8() {
             assert_eq!(session.unfinished(), 0, "it is given back");
         }
     }
+}
+
+#[test]
+fn a_record_that_comes_in_parts_takes_what_it_has_t8() {
+    let hello = begun(1, 1800);
+    for (part, most) in [(3, HEAD), (1460, hello.len())] {
+        let config = server();
+        let mut session =
+            Session::new(Side::Server(config.connection().unwrap()), config.limits().1);
+        assert_eq!(feed(&mut session, &hello[..part]), part);
+        assert_eq!(session.receive(|_, _| Ok::<_, ()>(None)), Ok(None));
+        assert!(session.unfinished() <= most, "{}", session.unfinished());
+        assert_eq!(feed(&mut session, &hello[part..]), hello.len() - part);
+        assert_eq!(session.failed(), None);
+    }
+}
+
+#[test]
+fn who_was_answered_holds_no_memory_of_other_handshakes_t8() {
+    on_a_cable(async |near, far| {
+        let listener = Rc::new(Server::new(far, server()).bind(port()).await.unwrap());
+        let mut ends = Vec::new();
+        for _ in 0..100 {
+            let raw = near.connect(port()).await.unwrap();
+            ends.push((raw, Rc::new(listener.accept().await.unwrap().0)));
+        }
+        // Of which handshakes hold a 32nd.
+        simulate_memory(256 << 10);
+        for (raw, tls) in &mut ends {
+            let mut hello = Session::new(Side::Client(client().connection(WWW).unwrap()), CHAIN);
+            hello.proceed();
+            raw.write_all(hello.outgoing()).await.unwrap();
+            let tls = Rc::clone(tls);
+            spawn(async move { drop(tls.handshake().await) }).detach();
+        }
+        sleep(Duration::from_secs(1)).await;
+        let failed: Vec<_> = ends.iter().filter_map(|(_, tls)| tls.failure()).collect();
+        assert_eq!(failed, []);
+    });
 }
 
 /// An open server's session, and what makes records of messages of its client's.
