@@ -98,9 +98,7 @@ impl TcpStream {
         }
         match net::connect(&socket, &to) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
-            // There is one between the two already.
-            Err(Errno::ADDRNOTAVAIL) => return Err(Error::InUse(from.port())),
-            Err(errno) => return Err(refused(errno)),
+            Err(errno) => return Err(unconnected(errno, from.port(), to.is_ipv4())),
         }
         Self::new(of, Watched::new(socket), to)
     }
@@ -235,6 +233,17 @@ impl TcpStream {
 /// What became of a connection that was to come about.
 fn refused(errno: Errno) -> Error {
     if errno == Errno::CONNRESET { Error::Refused } else { error(errno) }
+}
+
+/// Why no connection can be opened from `port`, or from any where that is 0 (connect(2)).
+fn unconnected(errno: Errno, port: u16, ipv4: bool) -> Error {
+    match (errno, port) {
+        // All of the range are in use. By IPv6, that there is no address to come from is the same.
+        (Errno::ADDRNOTAVAIL, 0) if ipv4 => Error::Exhausted,
+        // There is one between the two already.
+        (Errno::ADDRNOTAVAIL, 1..) => Error::InUse(port),
+        _ => refused(errno),
+    }
 }
 
 impl Drop for TcpStream {
@@ -427,5 +436,18 @@ impl Stream for TcpStream {
 
     fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asked_for_no_port_is_not_told_that_it_is_in_use() {
+        let why = |port, ipv4| unconnected(Errno::ADDRNOTAVAIL, port, ipv4);
+        assert_eq!((why(80, true), why(80, false)), (Error::InUse(80), Error::InUse(80)));
+        assert_eq!((why(0, true), why(0, false)), (Error::Exhausted, Error::Unreachable));
+        assert_eq!(unconnected(Errno::CONNREFUSED, 0, true), Error::Refused);
     }
 }
