@@ -71,6 +71,8 @@ impl<'a> Charge<'a> {
     /// budget has not enough.
     pub(super) fn follow(&mut self, bytes: usize) -> Option<()> {
         match bytes.checked_sub(self.bytes) {
+            // What does not grow asks for nothing.
+            Some(0) => {}
             Some(more) => self.budget.spend(more)?,
             None => self.budget.put(self.bytes - bytes),
         }

@@ -304,7 +304,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         let budget = &self.pool().budget;
         self.input.rest(self.pool().stats.get().open > KEEP, budget);
         self.decoder.rest();
-        // It is less than before.
+        // It is less than before, or what was kept without memory for it.
         let _ = self.remembered.follow(self.decoder.holds());
         self.within.state.borrow_mut().rest(budget);
     }
@@ -501,9 +501,11 @@ impl<'a, H: Handler> Connection<'a, H> {
         if moved < FAIR {
             let pardons = self.pardoned.elapsed().as_millis() / PARDON.as_millis();
             if pardons > 0 {
-                self.pardoned = Instant::now();
                 let pardons = u32::try_from(pardons).unwrap_or(u32::MAX);
                 self.resets = self.resets.saturating_sub(pardons);
+                // What is left of the time counts for the next one.
+                let until = self.pardoned.saturating_add(PARDON.saturating_mul(pardons));
+                self.pardoned = if self.resets == 0 { Instant::now() } else { until };
             }
             self.resets += 1;
         }

@@ -99,13 +99,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         let decoded = self.decoder.decode(block, most, &mut |name, value| fields.add(name, value));
         // What one block needs, all connections would have at a time.
         self.decoder.shrink();
-        let decoded = decoded.and_then(|()| {
-            self.remembered.follow(self.decoder.holds()).ok_or_else(|| {
-                // What nobody has memory for is not kept until the client has heard of it.
-                self.decoder = Decoder::new();
-                Refused::Memory
-            })
-        });
+        let decoded = decoded.and_then(|()| self.remember());
         decoded.map_err(|refused| match refused {
             Refused::Wrong => Code::COMPRESSION,
             Refused::Memory => Code::INTERNAL,
@@ -137,6 +131,30 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.highest = id;
         drop(state);
         self.begin(id, over, &fields)
+    }
+
+    /// Counts what the client has remembered, the last field block's as well.
+    ///
+    /// # Errors
+    /// [`Refused::Memory`]: there is none, and no request that would be cut off for it.
+    fn remember(&mut self) -> Result<(), Refused> {
+        if self.remembered.follow(self.decoder.holds()).is_some() {
+            return Ok(());
+        }
+        // What was kept for the next block may be all that has grown.
+        self.decoder.rest();
+        if self.remembered.follow(self.decoder.holds()).is_some() {
+            return Ok(());
+        }
+        if self.within.state.borrow().count() == 0 {
+            // What nobody has memory for is not kept until the client has heard of it.
+            self.decoder = Decoder::new();
+            return Err(Refused::Memory);
+        }
+        // Without its table, no block that follows can be read. It is bounded, and kept until the
+        // requests that are under way have been answered; more are refused.
+        self.leave();
+        Ok(())
     }
 
     /// Begins a request.

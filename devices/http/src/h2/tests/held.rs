@@ -1,6 +1,6 @@
 //! What a connection holds and takes of the machine, whatever its client does.
 
-use super::super::super::budget::Budget;
+use super::super::super::budget::{Budget, Charge};
 use super::super::state::State;
 use super::*;
 use core::pin::pin;
@@ -234,6 +234,82 @@ fn a_client_that_has_more_remembered_than_there_is_memory_for_is_told_so_and_not
     let (held, outcome) = idle(13_500, 1, &requests);
     assert_eq!(outcome.away.map(|it| it.0), Some(Code::INTERNAL.0));
     assert_eq!(held, 0);
+}
+
+#[test]
+fn what_does_not_grow_needs_no_memory() {
+    let budget = Budget::new(100);
+    let mut charge = Charge::new(&budget);
+    simulate_memory(64 << 20);
+    assert_eq!(charge.follow(60), Some(()));
+    simulate_memory_use((64 << 20) - (1 << 20));
+    let held = (charge.follow(60), charge.follow(61), charge.follow(59));
+    simulate_memory(0);
+    assert_eq!((held, budget.left()), ((Some(()), None, Some(())), 41));
+}
+
+/// What comes of a client that does `steps`, on one of so many connections, where others have all
+/// but `left` bytes of the budget after a second, for so many milliseconds. It takes `takes` bytes
+/// until then.
+fn short(
+    steps: impl IntoIterator<Item = Step>,
+    open: usize,
+    takes: Option<usize>,
+    (left, milliseconds): (usize, u64),
+) -> Outcome {
+    kernel::testing::simulate_time();
+    let limits = Limits { memory: MEMORY, ..Limits::default() };
+    let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let others: Vec<_> = (1..open).map(|_| pool.sit().unwrap()).collect();
+    let slot = pool.sit().unwrap();
+    let (answer, more, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::default(), Rc::default());
+    let first = [&PREFACE[..], &settings(&[])].concat();
+    let steps = [Step::Sends(first)].into_iter().chain(steps).chain([Step::Closes]).collect();
+    let script = Script {
+        steps,
+        takes,
+        answer: Rc::clone(&answer),
+        more: Rc::clone(&more),
+        aborted: Rc::clone(&aborted),
+        ..Script::default()
+    };
+    block_on(async {
+        let others = async {
+            kernel::time::sleep(Duration::from_secs(1)).await;
+            let taken = pool.budget.left() - left;
+            pool.budget.take(taken).unwrap();
+            kernel::time::sleep(Duration::from_millis(milliseconds)).await;
+            pool.budget.put(taken);
+            more.set(true);
+            core::future::pending::<()>().await;
+        };
+        let serving = server::pooled(script, &limits, &slot, &app, Some(serve));
+        let _ = select(pin!(serving), pin!(others)).await;
+    });
+    assert!(!aborted.get());
+    pool.forget();
+    assert_eq!(pool.budget.left(), MEMORY);
+    drop(others);
+    read(&answer.take(), pool.stats.get())
+}
+
+#[test]
+fn requests_that_find_no_memory_are_refused_and_those_before_them_go_on() {
+    let wait = |milliseconds| Step::Waits(Duration::from_millis(milliseconds));
+    let long = [get(1, "/long"), more(1, 1 << 20), more(0, 1 << 20)].concat();
+    let longer = frame(kind::HEADERS, WHOLE, 3, &request("GET", "/", &[("x-longer", "value")]));
+    for (second, leaves) in [(longer, false), (remembered(3, 25), true)] {
+        let steps = [Step::Sends(long.clone()), wait(1500), Step::Sends(second), wait(1000)];
+        let steps = steps.into_iter().chain([Step::Sends(get(5, "/")), wait(9000)]);
+        let outcome = short(steps, 1, Some(100), (0, 1000));
+        let long = &outcome.streams[&1];
+        assert_eq!((long.content.len(), long.whole, long.reset), (100_000, true, None));
+        assert_eq!(outcome.streams[&3].reset, Some(Code::REFUSED_STREAM.0));
+        // A table that there is no memory for is kept for what was begun before.
+        assert_eq!(outcome.away, leaves.then_some((Code::NO_ERROR.0, 1)));
+        let status = outcome.streams.get(&5).map_or("", Answer::status);
+        assert_eq!(status, if leaves { "" } else { "200" });
+    }
 }
 
 #[test]

@@ -330,6 +330,16 @@ fn resets_and_useless_frames_without_end_are_not_borne() {
 }
 
 #[test]
+fn time_makes_up_for_resets_however_they_fall_in_it() {
+    let reset = |id: u32| [get(id, "/never"), frame(kind::RST_STREAM, 0, id, &[0; 4])].concat();
+    let first = [&PREFACE[..], &settings(&[]), &reset(1)].concat();
+    let more = (1..250).map(|it| reset(2 * it + 1));
+    let parts: Vec<_> = [first].into_iter().chain(more).collect();
+    let (bytes, stats) = play_paced(&Limits::default(), &parts, Duration::from_millis(99));
+    assert_eq!(read(&bytes, stats).away, None);
+}
+
+#[test]
 fn downloads_that_are_cancelled_in_the_middle_are_borne() {
     let cancelled = |window: u32, milliseconds: u64| {
         let mut parts = vec![settings(&[(4, 1 << 20)])];
