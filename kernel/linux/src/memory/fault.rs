@@ -4,6 +4,7 @@ use super::Memory;
 use super::area::{Area, Backing, Flags, permits, unwritten};
 use super::areas::GUARD;
 use super::layout::LOWEST;
+use super::ram::is_tight;
 use crate::errno::Errno;
 use crate::stop::{Load, Stop};
 use alloc::rc::Rc;
@@ -50,9 +51,12 @@ impl Memory {
     /// # Errors
     /// See [`Fault`].
     pub fn fault(&self, address: usize, access: Access) -> Result<(), Fault> {
+        let page = address / PAGE * PAGE;
+        // A cache gives up what nobody else has: it would give up the page that was read for this very
+        // fault, which would be read again, for ever.
+        let _wanted = if is_tight() { self.cached(page) } else { None };
         // Pages of its own can be given up as long as nobody looks at them.
         let room = self.ram.prepare();
-        let page = address / PAGE * PAGE;
         {
             let areas = self.areas.borrow();
             if let Some((start, area)) = areas.at(page) {
@@ -63,6 +67,16 @@ impl Memory {
         let areas = self.areas.borrow();
         let (start, area) = areas.at(page).ok_or(Fault::NOTHING)?;
         self.bring(page, start, area, access, room)
+    }
+
+    /// Returns what the cache of a file has of the page at `page`.
+    fn cached(&self, page: usize) -> Option<Frame> {
+        let areas = self.areas.borrow();
+        let (start, area) = areas.at(page)?;
+        match &area.backing {
+            Backing::File(file, first) => file.pages.frame(index(*first, start, page)),
+            _ => None,
+        }
     }
 
     /// Brings the page at `page`, of `area`, which begins at `start`. `room`: whether there is memory.

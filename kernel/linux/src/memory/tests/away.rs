@@ -146,3 +146,61 @@ fn a_cache_is_asked_until_it_has_looked_at_all_that_it_has() {
     simulate_memory_use(1 << 20);
     assert!(memory.ram().has_room());
 }
+
+/// The cache of a file, which gives up one page at a time that nobody has mapped, and suffices then.
+struct Eager(Rc<Numbered>);
+
+impl Reclaim for Eager {
+    fn reclaim(&self, _: usize) -> usize {
+        let mut frames = self.0.frames.borrow_mut();
+        let gone = frames.extract_if(.., |_, frame| !frame.is_shared()).take(1).count();
+        if gone > 0 {
+            simulate_memory_use(0);
+        }
+        gone
+    }
+
+    fn pages(&self) -> usize {
+        self.0.frames.borrow().len()
+    }
+}
+
+#[test]
+fn a_page_that_was_read_for_a_fault_is_not_given_up_for_that_fault() {
+    let memory = Rc::new(memory());
+    let numbers = Numbered::new((PAGES * PAGE) as u64, PAGES as u64);
+    let request = of_file(&file(&numbers, false), PAGES * PAGE, READ, false);
+    memory.map(&Request { at: AT[0], place: Place::Fixed, ..request }).unwrap();
+    let cache = Rc::new(Eager(numbers));
+    memory.ram().add(Rc::downgrade(&(cache.clone() as Rc<dyn Reclaim>)));
+    memory.ram().adopt(&memory);
+    simulate_memory(1 << 20);
+    let wanted = AT[0] + 7 * PAGE;
+    for by_a_call in [false, true] {
+        simulate_memory_use(0);
+        memory.let_go(PAGES);
+        cache.0.frames.borrow_mut().remove(&7);
+        for page in (0..PAGES).filter(|&page| page != 7) {
+            if let Err(Fault::Load(load)) = memory.fault(AT[0] + page * PAGE, READ) {
+                kernel::task::block_on(load.wait()).unwrap();
+                memory.fault(AT[0] + page * PAGE, READ).unwrap();
+            }
+        }
+        let mut rounds = 0;
+        loop {
+            let result = match by_a_call {
+                false => memory.fault(wanted, READ).map_err(Stop::from),
+                true => byte(&memory, wanted).map(|it| assert_eq!(it, 8)),
+            };
+            match result {
+                Err(Stop::Load(load)) => kernel::task::block_on(load.wait()).unwrap(),
+                result => break result.unwrap(),
+            }
+            rounds += 1;
+            assert!(rounds < 4, "it is read again and again");
+            // Short, but not low.
+            simulate_memory_use((1 << 20) - (1 << 20) / 14);
+        }
+    }
+    simulate_memory(0);
+}
