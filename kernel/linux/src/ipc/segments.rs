@@ -119,7 +119,7 @@ impl Segments {
     /// Makes one.
     ///
     /// # Errors
-    /// `EINVAL` for no bytes, `ENOMEM` for more than all may have, `ENOSPC` if there are too many.
+    /// `EINVAL` for no bytes and for more than a file may have, `ENOMEM` for more than all may have, `ENOSPC` if there are too many.
     pub(super) fn make(
         &self,
         key: i32,
@@ -131,7 +131,7 @@ impl Segments {
         self.purge();
         let most = Self::most_pages();
         let pages = bytes.div_ceil(PAGE as u64);
-        if bytes == 0 {
+        if bytes == 0 || bytes > i64::MAX as u64 {
             return Err(Errno::EINVAL);
         }
         if pages > most {

@@ -84,7 +84,14 @@ fn the_calls_refuse_what_their_pages_say() {
     let get = |key, bytes, flags| call(&thread, Sysno::shmget, [key, bytes, flags]);
     assert_eq!(get(7, P, 0), Err(Errno::ENOENT));
     assert_eq!(get(0, 0, 0), Err(Errno::EINVAL));
-    assert_eq!(get(0, u64::MAX, 0), Err(Errno::ENOMEM));
+    for (bytes, errno) in [
+        (u64::MAX, Errno::EINVAL),
+        (1 << 63, Errno::EINVAL),
+        (i64::MAX as u64, Errno::ENOMEM),
+        (1 << 60, Errno::ENOMEM),
+    ] {
+        assert_eq!(get(0, bytes, 0), Err(errno), "{bytes:#x}");
+    }
     let id = get(7, P, CREATE | 0o640).unwrap();
     assert_eq!(get(7, P, CREATE | EXCLUSIVE), Err(Errno::EEXIST));
     assert_eq!(get(7, P + 1, 0), Err(Errno::EINVAL));
