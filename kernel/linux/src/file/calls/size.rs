@@ -1,6 +1,7 @@
 //! The size of a file, its limit, and what is written to a disk: truncate(2), fallocate(2), fsync(2).
 
-use super::super::{At, Caller, Open, Type, alone, notify};
+use super::super::alone::{self, Hold};
+use super::super::{At, Caller, Open, Type, notify};
 use super::written;
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
@@ -123,6 +124,7 @@ fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answe
     if !open.can_write() {
         return Err(Errno::EBADF.into());
     }
+    alone::check(&open, At::Offset(0), true)?;
     match open.file.stat()?.kind {
         Type::Regular => {}
         Type::Pipe => return Err(Errno::ESPIPE.into()),
@@ -139,7 +141,7 @@ fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answe
 const PIECE: u64 = 4 << 20;
 
 /// Has a file hold a range, or do else what `mode` says. A long range is reserved by pieces, and
-/// others run between them.
+/// others run between them, who do not write to it.
 fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: u64) -> Answer {
     if mode & !FALLOC_FL_KEEP_SIZE != 0 || length <= PIECE {
         open.file.allocate(mode, offset, length)?;
@@ -153,7 +155,9 @@ fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: 
         return Err(Errno::ENOSPC.into());
     }
     let thread = Rc::clone(thread);
+    let hold = Hold::take(&open, At::Offset(0), true);
     wait(async move {
+        let _hold = hold;
         // Before the first piece: who is killed does not come to the end.
         open.file.written(&*thread);
         for at in (offset..end).step_by(PIECE as usize) {

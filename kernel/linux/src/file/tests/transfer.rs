@@ -573,6 +573,39 @@ fn what_is_appended_stands_together_though_others_run_u5() {
 }
 
 #[test]
+fn room_is_made_before_or_behind_what_is_appended() {
+    let it = Program::new();
+    let texts = letters(&it, b"a");
+    let call = |number, args| performed(&it.thread, number, args);
+    let append = |fd| call(Sysno::write, [fd, texts[0], LONG, 0, 0, 0]);
+    let reserve = |fd, length| call(Sysno::fallocate, [fd, 0, 0, length, 0, 0]);
+    let long = LONG as usize;
+    // A short range and a long one.
+    for (name, length) in [("/a", LONG), ("/b", 2 * LONG)] {
+        let fd = it.open(name, abi::O_RDWR | abi::O_CREAT | abi::O_APPEND).unwrap();
+        let both = block_on(join(append(fd), reserve(fd, length)));
+        assert_eq!(both, (Ok(long), Ok(0)));
+        let (text, size) = sampled(&it, fd);
+        assert_eq!((&text[..4], size), ("aaaa", length), "{text:?}");
+        assert_eq!(it.call(Sysno::ftruncate, &[fd, 0]), Ok(0));
+    }
+    let fd = it.open("/b", abi::O_RDWR | abi::O_APPEND).unwrap();
+    let both = block_on(join(reserve(fd, 2 * LONG), append(fd)));
+    assert_eq!(both, (Ok(0), Ok(long)));
+    let zeros = "\0".repeat(8);
+    assert_eq!(sampled(&it, fd), (zeros + "aaaa", 3 * LONG));
+    // Who is killed meanwhile leaves the file to others.
+    {
+        let mut future = core::pin::pin!(reserve(fd, 4 * LONG));
+        block_on(core::future::poll_fn(|context| {
+            assert!(future.as_mut().poll(context).is_pending());
+            core::task::Poll::Ready(())
+        }));
+    }
+    assert_eq!(it.write(fd, b"x"), Ok(1));
+}
+
+#[test]
 fn who_is_killed_leaves_a_file_to_others_and_without_rights_of_its_owner() {
     let it = Program::new();
     let texts = letters(&it, b"a");
