@@ -31,6 +31,7 @@ use kernel::time::sleep;
 use linux_raw_sys::net::{
     IP_MTU, IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_TCLASS, MSG_ERRQUEUE, MSG_OOB,
     MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SO_RCVLOWAT, SO_SNDBUF, SOL_SOCKET, TCP_INFO,
+    TCP_MAXSEG,
 };
 
 /// What Linux tells of the buffer to send of a connection that came about: twice ten segments, with
@@ -667,6 +668,11 @@ impl<N: Host> Socket for TcpSocket<N> {
                     _ => return self.options.get(self.form(), level, name),
                 }
             }
+            // A connection has what it sends, whatever was set.
+            (level, TCP_MAXSEG) if level == IPPROTO_TCP as u32 => match self.segment() {
+                Some(segment) => segment,
+                None => return self.options.get(self.form(), level, name),
+            },
             (level, TCP_INFO) if level == IPPROTO_TCP as u32 => return Ok(self.info()),
             (level, IP_MTU) if level == IPPROTO_IP as u32 => match &*self.role.borrow() {
                 Role::Local { .. } => 65_535,

@@ -440,6 +440,26 @@ fn options_are_told_as_they_were_set() {
 }
 
 #[test]
+fn a_connection_tells_of_the_segments_that_it_sends() {
+    let [here, there] = machines();
+    let tcp = IPPROTO_TCP as u32;
+    let segment = |socket: &dyn Socket| socket.option(tcp, TCP_MAXSEG).unwrap();
+    block_on(async {
+        let _server = listener(&there, AF_INET, "0.0.0.0:80");
+        let _near = listener(&here, AF_INET, "0.0.0.0:80");
+        for (to, expected) in [("10.0.0.2:80", 1460_u32), ("127.0.0.1:80", 32_768)] {
+            let client = stream(&here, AF_INET);
+            assert_eq!(segment(&*client), 536_u32.to_ne_bytes());
+            connect(&*client, to).await.unwrap();
+            assert_eq!(segment(&*client), expected.to_ne_bytes(), "{to}");
+            assert_eq!(segment(&*client), client.option(tcp, TCP_INFO).unwrap()[16..20], "{to}");
+            client.set_option(tcp, TCP_MAXSEG, &1000_u32.to_ne_bytes()).unwrap();
+            assert_eq!(segment(&*client), expected.to_ne_bytes(), "{to}");
+        }
+    });
+}
+
+#[test]
 fn every_option_without_effect_is_remembered_beside_all_others() {
     let [here, _there] = machines();
     let socket = stream(&here, AF_INET6);

@@ -68,6 +68,15 @@ impl<N: Host> TcpSocket<N> {
         Some(if errno == Errno::ECONNRESET && behind { Errno::EPIPE } else { errno })
     }
 
+    /// Returns how many bytes a segment has that a connection sends; `None` without one.
+    pub(super) fn segment(&self) -> Option<u32> {
+        match *self.role.borrow() {
+            Role::Stream(_) => Some(1_460),
+            Role::Local { .. } => Some(32_768),
+            _ => None,
+        }
+    }
+
     /// `struct tcp_info`: the state, and what does not change here as it is on Linux. Packets that were
     /// lost and times are not counted (0) but for a connection within the machine.
     pub(super) fn info(&self) -> Vec<u8> {
@@ -77,7 +86,7 @@ impl<N: Host> TcpSocket<N> {
         // Segments that may be sent at first, and how many may be out of order.
         put(80, 10);
         put(88, 3);
-        let state = self.state();
+        let (state, segment) = (self.state(), self.segment());
         match &*self.role.borrow() {
             // Those that wait to be accepted, and how many may.
             Role::Listening(door) => {
@@ -87,11 +96,11 @@ impl<N: Host> TcpSocket<N> {
             }
             role => {
                 let here = matches!(role, Role::Local { .. });
-                let (segment, packet) = if here { (32_768, 65_535) } else { (1_460, 1_500) };
-                let begun = matches!(role, Role::Local { .. } | Role::Stream(_));
+                let packet = if here { 65_535 } else { 1_500 };
+                let (begun, segment) = (segment.is_some(), segment.unwrap_or(536));
                 // µs: when a segment is sent again, and how long an acknowledgement waits.
                 put(8, if begun { 200_000 } else { 1_000_000 });
-                put(16, if begun { segment } else { 536 });
+                put(16, segment);
                 put(20, 536);
                 put(76, 0x7fff_ffff);
                 if begun {
