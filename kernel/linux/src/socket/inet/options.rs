@@ -30,6 +30,10 @@ use linux_raw_sys::net::{
 const RECEIVED: u32 = 131_072;
 const SENT: u32 = 16_384;
 
+/// What may be chosen by `TCP_CONGESTION`: both that Linux has without a module, of which the first is
+/// the default. It is told back, and the stack's own in any case.
+const ALGORITHMS: [&[u8]; 2] = [b"cubic", b"reno"];
+
 /// `SO_RCVLOWAT` of a TCP socket at most: half of the largest buffer (net.ipv4.tcp_rmem).
 const LOWEST: u32 = 3 << 20;
 
@@ -161,7 +165,13 @@ impl Options {
                 TCP_USER_TIMEOUT => self.user_timeout.get(),
                 TCP_SYNCNT => self.retries.get(),
                 TCP_MAXSEG => self.flag(level, name).unwrap_or(536),
-                TCP_CONGESTION => return Ok(b"cubic\0\0\0\0\0\0\0\0\0\0\0".to_vec()),
+                TCP_CONGESTION => {
+                    let chosen = self.flag(level, name).unwrap_or(0) as usize;
+                    let mut told = ALGORITHMS.get(chosen).copied().unwrap_or_default().to_vec();
+                    // `TCP_CA_NAME_MAX`
+                    told.resize(16, 0);
+                    return Ok(told);
+                }
                 TCP_ULP => return Ok(Vec::new()),
                 TCP_DEFER_ACCEPT => deferred(self.flag(level, name).unwrap_or(0)),
                 name => match (self.flag(level, name), rule(level, name)) {
@@ -227,11 +237,11 @@ impl Options {
                 TCP_DEFER_ACCEPT => {
                     self.set_flag(level, name, number.cast_signed().max(0).cast_unsigned())?;
                 }
-                TCP_CONGESTION => match value.split(|&it| it == 0).next() {
-                    // Both that Linux has without a module; it is the stack's own in any case.
-                    Some(b"cubic" | b"reno") => {}
-                    _ => return Err(Errno::ENOENT),
-                },
+                TCP_CONGESTION => {
+                    let given = value.split(|&it| it == 0).next().unwrap_or_default();
+                    let chosen = ALGORITHMS.iter().position(|&it| it == given);
+                    self.set_flag(level, name, chosen.ok_or(Errno::ENOENT)? as u32)?;
+                }
                 TCP_ULP => return Err(Errno::ENOENT),
                 TCP_MAXSEG if number != 0 && !(88..=32_767).contains(&number) => {
                     return Err(Errno::EINVAL);

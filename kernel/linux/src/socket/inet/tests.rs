@@ -437,6 +437,11 @@ fn options_are_told_as_they_were_set() {
     let name = socket.option(tcp, TCP_CONGESTION).unwrap();
     assert_eq!(socket.set_option(tcp, TCP_CONGESTION, &name), Ok(()));
     assert_eq!(socket.set_option(tcp, TCP_CONGESTION, b"none"), Err(Errno::ENOENT));
+    for name in ["reno", "cubic"] {
+        assert_eq!(socket.set_option(tcp, TCP_CONGESTION, name.as_bytes()), Ok(()));
+        let told = socket.option(tcp, TCP_CONGESTION).unwrap();
+        assert_eq!(told, alloc::format!("{name:\0<16}").as_bytes());
+    }
 }
 
 #[test]
