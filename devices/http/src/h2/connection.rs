@@ -21,7 +21,7 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use kernel::time::{Instant, timeout};
+use kernel::time::{Instant, Sleep, sleep, timeout};
 
 /// What a client sends first (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -51,6 +51,9 @@ const ROUND: usize = 32;
 
 /// Rounds after which other tasks have their turn.
 const ROUNDS: usize = 16;
+
+/// When a connection that has no memory for what comes asks again.
+const STARVED: Duration = Duration::from_millis(50);
 
 /// How long the last frames may take to be sent.
 const LAST: Duration = Duration::from_secs(1);
@@ -130,6 +133,8 @@ pub(super) struct Connection<'a, H> {
     patience: Patience,
     /// Bytes of it that it has confirmed.
     confirmed: u64,
+    /// Since when there is no memory for what comes, and when it is asked for again.
+    starved: Option<(Instant, Sleep)>,
     /// Rounds since other tasks had their turn.
     rounds: usize,
 }
@@ -181,6 +186,7 @@ async fn run<H: Handler>(
         pardoned: Instant::now(),
         patience: Patience::new(pool.paces.1),
         confirmed: 0,
+        starved: None,
         rounds: 0,
     };
     let streams = (STREAMS as u32).to_be_bytes();
@@ -339,6 +345,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         (busy, half): (bool, bool),
     ) -> Poll<Result<Turn, ip::Error>> {
         let (state, budget) = (self.within.state, &self.pool().budget);
+        let leaving = self.leaving;
         while self.rounds < ROUNDS {
             self.rounds += 1;
             let mut moved = false;
@@ -377,7 +384,7 @@ impl<'a, H: Handler> Connection<'a, H> {
                 return Poll::Ready(Ok(Turn::Over));
             }
             let ends = self.pool().closing.get() && !self.leaving;
-            if ends || (now, self.block.is_some()) != (busy, half) {
+            if ends || self.leaving != leaving || (now, self.block.is_some()) != (busy, half) {
                 return Poll::Ready(Ok(Turn::Other));
             }
             if !moved {
@@ -488,12 +495,28 @@ impl<'a, H: Handler> Connection<'a, H> {
         if self.ended || !state.borrow().output.answers() {
             return Ok(Poll::Pending);
         }
-        Ok(self.input.poll_fill(context, link, budget).map_ok(|count| {
-            if count == 0 {
+        let filled = self.input.poll_fill(context, link, budget);
+        if let Poll::Ready(Ok(None)) = filled {
+            self.starve(context);
+            return Ok(Poll::Pending);
+        }
+        self.starved = None;
+        Ok(filled.map_ok(|count| {
+            if count == Some(0) {
                 self.ended = true;
                 state.borrow_mut().cut();
             }
         }))
+    }
+
+    /// Waits for memory, until a request would have had to be there. Then no more are taken.
+    fn starve(&mut self, context: &mut Context<'_>) {
+        let (since, again) = self.starved.get_or_insert_with(|| (Instant::now(), sleep(STARVED)));
+        *again = sleep(STARVED);
+        let _ = Pin::new(again).poll(context);
+        if since.elapsed() >= self.within.limits.request {
+            self.leave();
+        }
     }
 
     /// Counts a request that was reset after so much of its content had moved.

@@ -9,8 +9,12 @@ use core::task::{Context, Poll, ready};
 /// Bytes of it, unless a frame needs more.
 const LEAST: usize = 1024;
 
-/// Bytes that are read where no memory is held, before some is taken.
-const FIRST: usize = 64;
+/// Bytes that are read where no memory is held, before some is taken. Each connection has a place for
+/// them, as there may be none at the time.
+const FIRST: usize = 32;
+
+/// Memory that is left for who is given some for what came: for the answer to it.
+const ANSWER: usize = 4096;
 
 /// Frames, or the begin of one.
 #[derive(Default)]
@@ -18,6 +22,9 @@ pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// What was read while it had no memory, and how many bytes of it.
+    first: [u8; FIRST],
+    early: usize,
 }
 
 impl Input {
@@ -70,31 +77,38 @@ impl Input {
         self.start = (self.start + HEADER + frame.length).min(self.end);
     }
 
-    /// Reads more: how many bytes, 0 at the end.
+    /// Reads more: how many bytes, 0 at the end; `None` if there is no memory for them, which may be
+    /// asked for again.
     ///
     /// # Errors
-    /// Those of the connection, and [`ip::Error::Exhausted`] if there is no memory for a frame.
+    /// Those of the connection.
     pub(super) fn poll_fill(
         &mut self,
         context: &mut Context<'_>,
         link: &mut Link<'_>,
         budget: &Budget,
-    ) -> Poll<Result<usize, ip::Error>> {
+    ) -> Poll<Result<Option<usize>, ip::Error>> {
         if self.bytes.is_empty() {
-            let mut first = [0; FIRST];
-            let count = ready!(link.poll_read(context, &mut first))?;
-            if count > 0 {
-                self.resize(LEAST, budget).ok_or(ip::Error::Exhausted)?;
-                self.bytes[..count].copy_from_slice(&first[..count]);
-                self.end = count;
+            if self.early == 0 {
+                self.early = ready!(link.poll_read(context, &mut self.first))?;
             }
-            return Poll::Ready(Ok(count));
+            let count = self.early;
+            if count > 0 {
+                if budget.left() < LEAST + ANSWER || self.resize(LEAST, budget).is_none() {
+                    return Poll::Ready(Ok(None));
+                }
+                self.bytes[..count].copy_from_slice(&self.first[..count]);
+                (self.end, self.early) = (count, 0);
+            }
+            return Poll::Ready(Ok(Some(count)));
         }
         let needed = self.header().map_or(HEADER, |frame| HEADER + frame.length.min(LARGEST));
         if needed > self.bytes.len() {
             // Frames of content follow each other: room for the largest saves copies.
             let size = if needed > LEAST { HEADER + LARGEST } else { LEAST };
-            self.resize(size, budget).ok_or(ip::Error::Exhausted)?;
+            if self.resize(size, budget).is_none() {
+                return Poll::Ready(Ok(None));
+            }
         } else if self.start + needed > self.bytes.len() || self.start == self.end {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -102,7 +116,7 @@ impl Input {
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         let count = ready!(link.poll_read(context, room))?;
         self.end += count;
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(Some(count)))
     }
 
     /// Gives back what a connection needs only at work: all of it where there are `many`, as far as

@@ -262,6 +262,7 @@ fn short(
     let pool = Rc::new(Pool::new(&limits, Rc::default()));
     let others: Vec<_> = (1..open).map(|_| pool.sit().unwrap()).collect();
     let slot = pool.sit().unwrap();
+    let taken = Cell::new(0);
     let (answer, more, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::default(), Rc::default());
     let first = [&PREFACE[..], &settings(&[])].concat();
     let steps = [Step::Sends(first)].into_iter().chain(steps).chain([Step::Closes]).collect();
@@ -276,10 +277,10 @@ fn short(
     block_on(async {
         let others = async {
             kernel::time::sleep(Duration::from_secs(1)).await;
-            let taken = pool.budget.left() - left;
-            pool.budget.take(taken).unwrap();
+            taken.set(pool.budget.left() - left);
+            pool.budget.take(taken.get()).unwrap();
             kernel::time::sleep(Duration::from_millis(milliseconds)).await;
-            pool.budget.put(taken);
+            pool.budget.put(taken.take());
             more.set(true);
             core::future::pending::<()>().await;
         };
@@ -288,7 +289,7 @@ fn short(
     });
     assert!(!aborted.get());
     pool.forget();
-    assert_eq!(pool.budget.left(), MEMORY);
+    assert_eq!(pool.budget.left() + taken.get(), MEMORY);
     drop(others);
     read(&answer.take(), pool.stats.get())
 }
@@ -309,6 +310,25 @@ fn requests_that_find_no_memory_are_refused_and_those_before_them_go_on() {
         assert_eq!(outcome.away, leaves.then_some((Code::NO_ERROR.0, 1)));
         let status = outcome.streams.get(&5).map_or("", Answer::status);
         assert_eq!(status, if leaves { "" } else { "200" });
+    }
+}
+
+#[test]
+fn an_idle_connection_waits_for_memory_for_what_comes_and_then_for_no_more_than_a_request() {
+    let ping = frame(kind::PING, 0, 0, &[7; 8]);
+    let longer = "v".repeat(3000);
+    let long = frame(kind::HEADERS, WHOLE, 3, &request("GET", "/", &[("x-longer", &longer)]));
+    // Of few, one needs memory only for what is longer than usual.
+    for (open, left) in [(65, 500), (65, 2000), (1, 500)] {
+        for milliseconds in [600, 60_000] {
+            let [begin, end] = [1500, 20_000].map(|it| Step::Waits(Duration::from_millis(it)));
+            let second = if open == 1 { &long } else { &ping };
+            let steps = [Step::Sends(get(1, "/")), begin, Step::Sends(second.clone()), end];
+            let outcome = short(steps, open, None, (left, milliseconds));
+            assert_eq!(outcome.streams[&1].status(), "200");
+            let answered = outcome.pings.len() + outcome.streams.len() - 1;
+            assert_eq!((answered, outcome.away), (usize::from(milliseconds == 600), None));
+        }
     }
 }
 
