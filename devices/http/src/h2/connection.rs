@@ -363,14 +363,17 @@ impl<'a, H: Handler> Connection<'a, H> {
                 return Poll::Ready(Err(ip::Error::TimedOut));
             }
             state.borrow_mut().credit(budget);
-            let waits = !state.borrow().output.is_empty();
+            let waits = state.borrow().output.len();
             // Also where there is nothing, as a layer beneath may hold some of it back.
             let flushed = state.borrow_mut().output.poll_flush(context, link)?;
             moved |= self.poll_patience(context, link, flushed.is_pending())?;
-            if waits && state.borrow().output.is_empty() {
+            let left = state.borrow().output.len();
+            if left < waits && left == 0 {
                 // Whoever waited for room has it now.
                 state.borrow_mut().wake();
                 moved = true;
+            } else if left < waits {
+                moved |= state.borrow_mut().wake_ends();
             }
             match self.read(context, link) {
                 Ok(Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),

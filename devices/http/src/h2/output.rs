@@ -60,6 +60,11 @@ impl Output {
         self.room() >= RESERVE / 2
     }
 
+    /// Whether there is room for the ends of some streams, which are small as well.
+    pub(super) const fn ends(&self) -> bool {
+        self.room() >= RESERVE
+    }
+
     /// Makes room for `count` bytes behind the end. There is none if all that is allowed is in use,
     /// or there is no memory.
     fn reserve(&mut self, count: usize, budget: &Budget) -> Option<&mut [u8]> {

@@ -67,6 +67,8 @@ pub(super) struct Stream {
     pub begun: bool,
     /// Bytes of content that came or went.
     pub moved: usize,
+    /// Its end waits for room.
+    pub ends: bool,
     /// What it has to send waits for this, if it does.
     pub waits: Waits,
     /// What waits for content, for room or for a window.
@@ -197,6 +199,7 @@ impl State {
             gone: false,
             begun: false,
             moved: 0,
+            ends: false,
             waits: Waits::Not,
             waker: None,
             task: None,
@@ -260,6 +263,20 @@ impl State {
         if self.streams.len() > 1 {
             self.streams.rotate_left(1);
         }
+    }
+
+    /// Has those look again whose end waits for room, if there is some; whether there were any.
+    pub(super) fn wake_ends(&mut self) -> bool {
+        let mut any = false;
+        if self.output.ends() {
+            for stream in &mut self.streams {
+                if core::mem::take(&mut stream.ends) {
+                    stream.wake();
+                    any = true;
+                }
+            }
+        }
+        any
     }
 
     /// Applies another initial window to all streams (section 6.9.2).

@@ -195,22 +195,27 @@ pub(super) async fn run(
     id
 }
 
-/// Says the last of a stream, as soon as there is room for it. A client that makes none in time is
-/// not told: its connection ends soon.
+/// Says the last of a stream, as soon as there is room for it. While something is to be sent, it is the
+/// connection that has patience with the client; where there is no memory in time, the connection ends.
 async fn said(of: &Within<'_>, id: u32, mut say: impl FnMut(&mut State) -> Option<()>) {
-    let (_, mut pace) = of.slot.pool.paces;
-    let step = pin!(poll_fn(|context| {
+    let (_, takes) = of.slot.pool.paces;
+    let mut patience = Patience::new(takes);
+    let told = poll_fn(|context| {
         let mut state = of.state.borrow_mut();
-        if state.stream(id).is_none_or(|stream| stream.gone) {
-            return Poll::Ready(Ok::<_, ip::Error>(0));
+        if state.stream(id).is_none_or(|stream| stream.gone) || say(&mut state).is_some() {
+            return Poll::Ready(true);
         }
-        if say(&mut state).is_some() {
-            return Poll::Ready(Ok(1));
+        if let Some(stream) = state.stream(id) {
+            (stream.waker, stream.ends) = (Some(context.waker().clone()), true);
         }
-        state.stream(id).into_iter().for_each(|it| it.waker = Some(context.waker().clone()));
+        if state.output.is_empty() {
+            return patience.poll_over(context).map(|()| false);
+        }
+        patience.moved(0);
         Poll::Pending
-    }));
-    if pace.wait(step).await.is_err() {
+    })
+    .await;
+    if !told {
         of.state.borrow_mut().stuck = true;
     }
 }

@@ -462,6 +462,33 @@ fn many_answers_have_the_time_that_one_of_their_length_has() {
 }
 
 #[test]
+fn ends_of_answers_wait_for_room_for_as_long_as_the_client_takes_what_is_to_be_sent() {
+    kernel::testing::simulate_time();
+    // A record of 16 KiB takes the client 27 seconds.
+    let slow = Some(Slow::new(600, Duration::ZERO));
+    let answer = Rc::<RefCell<Vec<u8>>>::default();
+    let ids = || (0..60).map(|it| 2 * it + 1);
+    let posts: Vec<u8> = ids().flat_map(|id| post(id, &[])).collect();
+    let ends: Vec<u8> = ids().flat_map(|id| data(id, flag::END_STREAM, b"")).collect();
+    let first = [&PREFACE[..], &settings(&[(4, 1 << 20)]), &more(0, 1 << 20), &posts].concat();
+    let wait = |seconds| Step::Waits(Duration::from_secs(seconds));
+    // The second fills what the first leaves.
+    let steps = [first, get(201, "/long"), get(203, "/long"), ends].into_iter();
+    let steps = steps.zip([20, 1, 1, 1000]).flat_map(|(it, time)| [Step::Sends(it), wait(time)]);
+    let steps = steps.chain([Step::Closes]).collect();
+    let script = Script { steps, slow, answer: Rc::clone(&answer), ..Script::default() };
+    let second = Duration::from_secs(1);
+    let (pause, response) = (1000 * second, 10 * second);
+    let limits = Limits { idle: second, pause, response, ..Limits::default() };
+    let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let slot = pool.sit().unwrap();
+    kernel::task::block_on(server::pooled(script, &limits, &slot, &app, Some(serve)));
+    let outcome = read_some(&answer.borrow(), pool.stats.get());
+    assert_eq!(outcome.streams.values().filter(|it| it.whole).count(), 62);
+    assert_eq!(outcome.streams[&203].content.len(), 100_000);
+}
+
+#[test]
 fn whoever_opens_no_window_is_not_waited_for_though_others_are_served() {
     let first = [&PREFACE[..], &settings(&[(4, 0)]), &more(0, 1 << 30)].concat();
     let mut steps: VecDeque<_> = [first, get(1, "/long"), get(3, "/long")].map(Step::Sends).into();
