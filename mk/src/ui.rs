@@ -8,6 +8,7 @@ use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsStr;
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -167,6 +168,12 @@ fn word(text: &str) -> String {
     format!("'{}'", shown.replace('\'', r"'\''"))
 }
 
+/// `path` as a shell takes it for one word, in a command to be copied.
+pub(crate) fn typed(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    shlex::try_quote(&path).map_or_else(|_| path.to_string(), Into::into)
+}
+
 /// `count` with its thousands apart.
 pub(crate) fn bytes(count: u64) -> String {
     let digits = count.to_string();
@@ -209,6 +216,12 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_in_a_command_is_one_word() {
+        assert_eq!(typed(Path::new("out/a.saved")), "out/a.saved");
+        assert_eq!(typed(Path::new("my apps/it's")), "\"my apps/it's\"");
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -220,7 +220,10 @@ impl Splitter {
                 break;
             };
             let line = String::from_utf8_lossy(&rest[mark.len()..end]);
-            take(Piece::Line(line.trim()));
+            // Says nothing but that it goes on.
+            if line.trim() != "alive" {
+                take(Piece::Line(line.trim()));
+            }
             done += end + 1;
         }
         self.held.drain(..done);
@@ -294,6 +297,13 @@ mod tests {
         }
         splitter.finish(&mut take);
         all
+    }
+
+    #[test]
+    fn a_script_that_says_that_it_goes_on_says_nothing() {
+        for size in [1, 7, 100] {
+            assert_eq!(split(b"one\nmark alive\ntwomark alive\n\nmark 0\n", size), "one\ntwo\n[0]");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `cargo mk new`: an app that builds and runs at once.
 
 use crate::project::{Project, read, write};
-use crate::ui::{Ui, out};
+use crate::ui::{Ui, out, typed};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};
@@ -164,7 +164,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let member = if args.path.is_none() { ", and added it to Cargo.toml" } else { "" };
     ui.note(&format!("made {}{member}", folder.display()));
     match &args.path {
-        Some(_) => out(&format!("cd {} && cargo mk run\n", folder.display())),
+        Some(_) => out(&format!("cd {} && cargo mk run\n", typed(&folder))),
         None => out(&format!("cargo mk run {}\n", args.name)),
     }
     Ok(0)

@@ -2,7 +2,7 @@
 
 use super::run::control::{Request, find};
 use crate::project::{Project, has_place};
-use crate::ui::{Ui, bytes};
+use crate::ui::{Ui, bytes, typed};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         "{guest} is in {} ({} bytes); `cargo mk restore {}` goes on with it",
         file.display(),
         bytes(size),
-        file.display()
+        typed(file)
     ));
     Ok(0)
 }

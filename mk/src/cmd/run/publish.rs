@@ -205,9 +205,17 @@ impl Ports {
 /// How a user reaches the guest by a forward.
 pub(super) fn shown(forward: &Forward, app: &str) -> String {
     let Forward { protocol, from, to } = forward;
-    let web =
-        *protocol == Protocol::Tcp && (app.contains("http") || matches!(to.port(), 80 | 8080));
-    if web { format!("http://{from}/") } else { format!("{protocol} {from} -> {to}") }
+    let scheme = match to.port() {
+        _ if *protocol != Protocol::Tcp => None,
+        80 | 8080 => Some("http"),
+        443 | 8443 => Some("https"),
+        _ if app.contains("https") => Some("https"),
+        _ => app.contains("http").then_some("http"),
+    };
+    match scheme {
+        Some(scheme) => format!("{scheme}://{from}/"),
+        None => format!("{protocol} {from} -> {to}"),
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +258,27 @@ mod tests {
         assert_eq!(own_address(&items(&["ip=10.0.0.9/24"])), Some(Ipv4Addr::new(10, 0, 0, 9)));
         assert_eq!(own_address(&items(&["ip=dhcp"])), None);
         assert_eq!([7, 80, 443, 5000].map(preferred), [7000, 8080, 8443, 5000]);
+    }
+
+    #[test]
+    fn a_site_is_shown_by_its_scheme() {
+        let shown = |app, protocol, to| {
+            let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000);
+            let to = SocketAddrV4::new([10, 0, 0, 2].into(), to);
+            shown(&Forward { protocol, from, to }, app)
+        };
+        for (app, port, begins) in [
+            ("https", 443, "https://127.0.0.1:7000/"),
+            ("https", 80, "http://127.0.0.1:7000/"),
+            ("https", 4433, "https://"),
+            ("acme", 443, "https://"),
+            ("httpd", 81, "http://"),
+            ("api", 8080, "http://"),
+            ("echo-server", 7, "tcp 127.0.0.1:7000 -> 10.0.0.2:7"),
+        ] {
+            assert!(shown(app, Protocol::Tcp, port).starts_with(begins), "{app} {port}");
+        }
+        assert!(shown("https", Protocol::Udp, 443).starts_with("udp "));
     }
 
     #[test]
