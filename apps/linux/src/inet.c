@@ -71,17 +71,24 @@ static void set_all(int s) {
     printf(" %s\n", setsockopt(s, o->level, o->name, (void *)8, 4) ? strerrorname_np(errno) : "set");
   }
 }
-static void info(const char *what, int s) {
+// What was sent last may not be acknowledged yet.
+static int state_of(const struct tcp_info *i) { return i->tcpi_state == 4 ? 5 : i->tcpi_state; }
+// Waits until it has come to this state, and what it has sent is acknowledged.
+static void comes_to(int s, int state) {
+  struct tcp_info i;
+  socklen_t n = sizeof i;
+  UNTIL(getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &n) || (state_of(&i) == state && (state == 10 || (!i.tcpi_unacked && !i.tcpi_ca_state))));
+}
+static void info(const char *what, int s, int state) {
   struct tcp_info i;
   memset(&i, 0xee, sizeof i);
   socklen_t n = sizeof i;
-  usleep(3000);
+  comes_to(s, state);
   errno = 0;
   if (getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &n))
     printf("%s: %s\n", what, strerrorname_np(errno));
   else
-    // What was sent last may not be acknowledged yet.
-    printf("%s: %s bytes, state %d ca %d retransmits %d probes %d backoff %d lost %d retrans %d window %s\n", what, n >= 104 ? "enough" : "few", i.tcpi_state == 4 ? 5 : i.tcpi_state, i.tcpi_ca_state, i.tcpi_retransmits, i.tcpi_probes, i.tcpi_backoff, i.tcpi_lost, i.tcpi_retrans, i.tcpi_snd_cwnd ? "yes" : "no");
+    printf("%s: %s bytes, state %d ca %d retransmits %d probes %d backoff %d lost %d retrans %d window %s\n", what, n >= 104 ? "enough" : "few", state_of(&i), i.tcpi_ca_state, i.tcpi_retransmits, i.tcpi_probes, i.tcpi_backoff, i.tcpi_lost, i.tcpi_retrans, i.tcpi_snd_cwnd ? "yes" : "no");
   if (i.tcpi_state == 1)
     IS(i.tcpi_snd_mss >= 536 && i.tcpi_advmss >= 536 && i.tcpi_rto && i.tcpi_rtt && i.tcpi_rcv_space && i.tcpi_pmtu >= 1280);
   if (i.tcpi_state == 10)
@@ -145,37 +152,38 @@ int main(void) {
   SHOW(getsockopt(t4, IPPROTO_TCP, TCP_ULP, b, &n) ?: (int)n);
   SHOW(setsockopt(t4, IPPROTO_TCP, TCP_ULP, "none", 4));
   // States.
-  info("fresh", t4);
+  info("fresh", t4, 7);
   names("fresh", t4);
   SHOW(shutdown(t4, SHUT_RDWR));
   close(t4);
   l = socket(AF_INET, SOCK_STREAM, 0);
   door.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   bind(l, (void *)&door, sizeof door);
-  info("bound", l), names("bound", l);
+  info("bound", l, 7), names("bound", l);
   listen(l, 5);
   n = sizeof door, getsockname(l, (void *)&door, &n);
-  info("listening", l), names("listening", l);
+  info("listening", l, 10), names("listening", l);
   c = socket(AF_INET, SOCK_STREAM, 0);
   connect(c, (void *)&door, sizeof door);
-  info("with one", l);
+  arrives(l, POLLIN);
+  info("with one", l, 10);
   s = accept(l, 0, 0);
-  info("without", l);
-  info("client", c), info("server", s), names("client", c), names("server", s);
+  info("without", l, 10);
+  info("client", c, 1), info("server", s, 1), names("client", c), names("server", s);
   value = 0, n = 4;
   static const struct option connected[] = {O(IPPROTO_IP, IP_MTU), O(IPPROTO_TCP, TCP_NODELAY), O(IPPROTO_TCP, TCP_QUICKACK), O(IPPROTO_TCP, TCP_DEFER_ACCEPT), O(SOL_SOCKET, SO_ERROR), O(IPPROTO_IP, IP_TTL), O(IPPROTO_TCP, TCP_INFO + 100)};
   for (int i = 0; i < 7; i++)
     printf("%s:", connected[i].text), read_option(c, connected + i, 4), puts("");
-  write(c, "hello", 5), usleep(3000);
-  info("after a write", c), info("with bytes", s);
+  write(c, "hello", 5), holds(s, 5);
+  info("after a write", c, 1), info("with bytes", s, 1);
   read(s, b, 9);
   write(s, "answer", 6), read(c, b, 9);
-  info("after an answer", c);
+  info("after an answer", c, 1);
   SHOW(shutdown(c, SHUT_WR));
-  info("who ended", c), info("who was told", s), names("who ended", c), names("who was told", s);
+  info("who ended", c, 5), info("who was told", s, 8), names("who ended", c), names("who was told", s);
   SHOW(read(s, b, 9));
   SHOW(shutdown(s, SHUT_WR));
-  info("both ended", c), info("the second", s), names("both ended", c), names("the second", s);
+  info("both ended", c, 7), info("the second", s, 7), names("both ended", c), names("the second", s);
   SHOW(read(c, b, 9));
   SHOW(write(c, b, 1));
   SHOW(shutdown(c, SHUT_RD));
@@ -185,18 +193,17 @@ int main(void) {
   // The other one is closed.
   join();
   close(c);
-  usleep(3000);
-  info("the peer is gone", s), names("the peer is gone", s);
+  info("the peer is gone", s, 8), names("the peer is gone", s);
   SHOW(write(s, b, 1));
-  info("a reset came", s), names("a reset came", s), names("and was told", s);
+  info("a reset came", s, 7), names("a reset came", s), names("and was told", s);
   SHOW(write(s, b, 1));
   SHOW(read(s, b, 1));
   close(s);
   // It is closed while this one has ended: nothing is told.
   join();
-  shutdown(s, SHUT_WR), usleep(3000);
-  close(c), usleep(3000);
-  info("ended and gone", s), names("ended and gone", s);
+  shutdown(s, SHUT_WR), comes_to(s, 5), comes_to(c, 8);
+  close(c);
+  info("ended and gone", s, 7), names("ended and gone", s);
   SHOW(read(s, b, 1));
   close(s);
   // Resets in each state.
@@ -205,30 +212,28 @@ int main(void) {
     printf("reset %d\n", how);
     setsockopt(c, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
     if (how == 1)
-      shutdown(s, SHUT_WR);
+      shutdown(s, SHUT_WR), comes_to(s, 5), comes_to(c, 8);
     if (how >= 2)
-      shutdown(c, SHUT_WR);
-    usleep(3000);
+      shutdown(c, SHUT_WR), comes_to(c, 5), comes_to(s, 8);
     if (how == 3)
-      shutdown(s, SHUT_WR);
-    usleep(3000);
-    close(c), usleep(3000);
-    info("reset", s), names("reset", s), names("again", s);
+      shutdown(s, SHUT_WR), comes_to(s, 7), comes_to(c, 7);
+    close(c);
+    info("reset", s, 7), names("reset", s), names("again", s);
     SHOW(read(s, b, 1));
     SHOW(write(s, b, 1));
     close(s);
   }
   // What was not read is a reset.
   join();
-  write(s, "lost", 4), usleep(3000), shutdown(s, SHUT_WR), usleep(3000);
-  close(c), usleep(3000);
-  info("unread", s), names("unread", s), names("again", s);
+  write(s, "lost", 4), holds(c, 4), shutdown(s, SHUT_WR), comes_to(s, 5), comes_to(c, 8);
+  close(c);
+  info("unread", s, 7), names("unread", s), names("again", s);
   SHOW(read(s, b, 1));
   close(s);
   // Disconnected.
   join();
   SHOW(connect(c, &(struct sockaddr){AF_UNSPEC}, sizeof(struct sockaddr)));
-  info("disconnected", c), names("its peer", s);
+  info("disconnected", c, 7), comes_to(s, 7), names("its peer", s);
   SHOW(read(s, b, 1));
   let_go();
   // Refused, and by nobody's address.
@@ -236,8 +241,7 @@ int main(void) {
   struct sockaddr_in none = door;
   s = socket(AF_INET, SOCK_STREAM, 0), none.sin_port = 0, bind(s, (void *)&none, sizeof none), n = sizeof none, getsockname(s, (void *)&none, &n);
   connect(c, (void *)&none, sizeof none);
-  usleep(3000);
-  info("refused", c);
+  info("refused", c, 7);
   for (int i = 0; i < 2; i++) {
     struct pollfd p = {c, POLLIN | POLLOUT | POLLRDHUP, 0};
     value = -1, n = 4;
@@ -252,12 +256,12 @@ int main(void) {
   SHOW(connect(u4, (void *)&none, sizeof none));
   names("connected", u4);
   SHOW(send(u4, "x", 1, 0));
-  close(s), usleep(1000);
+  holds(s, 1), close(s);
   SHOW(send(u4, "x", 1, 0));
-  usleep(3000);
+  arrives(u4, POLLERR);
   names("refused", u4), names("again", u4);
   SHOW(send(u4, "x", 1, 0));
-  usleep(3000);
+  arrives(u4, POLLERR);
   SHOW(send(u4, "x", 1, 0));
   usleep(3000);
   SHOW(recv(u4, b, 1, MSG_DONTWAIT));
