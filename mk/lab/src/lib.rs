@@ -113,6 +113,7 @@ pub use linux::{Linux, Purpose};
 pub use network::{Forward, Number, Protocol, Vif, address};
 pub use options::{Options, Progress};
 pub use probe::{Probe, Registers};
+pub use qemu::HOST_MEMORY;
 pub use root::root;
-pub use suspend::Move;
+pub use suspend::{Move, Saving};
 pub use tools::tools;

@@ -33,6 +33,9 @@ pub(crate) const DOM0_MEMORY: u32 = 512;
 /// What Xen itself takes, in MiB: its own data, and what it keeps for each guest.
 const XEN_MEMORY: u32 = 128;
 
+/// What a host has in MiB besides the memory for guests ([`Options::memory`]): dom0's and Xen's own.
+pub const HOST_MEMORY: u32 = DOM0_MEMORY + XEN_MEMORY;
+
 /// Dom0's kernel arguments; no comma may stand here. Self-tests, write
 /// protection of the kernel and speculation barriers cost a second in all under
 /// emulation and guard nothing here. After a panic Xen ends the machine.
@@ -64,7 +67,7 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
             &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", emulated]
         }
     };
-    let memory = options.memory + DOM0_MEMORY + XEN_MEMORY;
+    let memory = options.memory + HOST_MEMORY;
     let more: String = options.xen.iter().map(|word| format!(" {word}")).collect();
     let rest = [
         // One processor: with two, emulated boots stop dead now and then.

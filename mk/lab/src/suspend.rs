@@ -2,10 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use rustix::fs::{CWD, RenameFlags, fstatvfs, renameat_with};
+use rustix::io::Errno;
 
 use super::channel::{Output, quote};
 use super::host::Host;
@@ -22,42 +25,63 @@ pub enum Move {
     ByFile,
 }
 
+/// Says how a guest is saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saving {
+    /// Whether the guest goes on.
+    pub copy: bool,
+    /// Whether a file of that name is replaced.
+    pub replace: bool,
+}
+
 impl Host {
     /// Saves the memory of the guest called `name` into `file`, as `xl save` does. The guest ends
-    /// then, for the reason [`Reason::Saved`](super::Reason::Saved); with `copy` it goes on.
+    /// then, for the reason [`Reason::Saved`](super::Reason::Saved); with `copy` it goes on. A file
+    /// that is there already is refused, unless it is to be replaced.
     /// `progress` is told how many bytes are written, and about how many it will be.
     ///
     /// # Errors
     /// When the file cannot be written, or with what `xl` says; then the guest goes on, and there
-    /// is no file.
+    /// is no file. Once it has ended, an error says where its memory is.
     pub fn save(
         &self,
         name: &str,
         file: &Path,
-        copy: bool,
+        Saving { copy, replace }: Saving,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {
-        let part = file.with_added_extension("part");
-        let saved = self.save_into(&part, name, copy, progress).and_then(|()| {
-            fs::rename(&part, file).with_context(|| format!("cannot write {}", file.display()))
-        });
-        if saved.is_err() {
-            // It may never have been there.
+        // Beside it, for the rename, and under a name that no file of the user's has.
+        let part = file.with_file_name(format!(".saved-{}.part", std::process::id()));
+        let goes_on = |error: anyhow::Error| error.context(format!("{name} goes on"));
+        let written = || format!("cannot write {}", part.display());
+        let total = self.memory_of(name)?;
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&part);
+        let made = made.with_context(written).map_err(goes_on)?;
+        let memory = has_space(&made, total)
+            .and_then(|()| self.save_into(&made, name, copy, &mut |done| progress(done, total)));
+        if let Err(error) = memory {
             let _ = fs::remove_file(&part);
+            return Err(goes_on(error.context(written())));
         }
-        saved
+        // The guest may have ended: what there is of it now stays, whatever happens.
+        made.sync_all()
+            .map_err(anyhow::Error::from)
+            .and_then(|()| named(&part, file, replace))
+            .with_context(|| {
+                format!(
+                    "{name} is saved, but in {}, which `cargo mk restore` takes as well",
+                    part.display()
+                )
+            })
     }
 
     fn save_into(
         &self,
-        path: &Path,
+        mut file: &File,
         name: &str,
         copy: bool,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
-        let mut file =
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let total = self.memory_of(name)?;
         let how = if copy { "out-copy" } else { "out" };
         // Where xl does not even open it, nobody would end the reader; and without a reader,
         // because nobody takes it here, xl fails, and the guest goes on.
@@ -70,13 +94,11 @@ impl Host {
         let mut done = 0;
         let mut sink = |bytes: &[u8]| {
             done += bytes.len() as u64;
-            progress(done, total);
+            progress(done);
             file.write_all(bytes)
         };
-        let output = self.channel().run_streaming(&script, &[], LIMIT, &mut sink);
-        let written = || format!("cannot write {}", path.display());
-        finished(output.with_context(written)?, "saving", name)?;
-        file.sync_all().with_context(written)
+        let output = self.channel().run_streaming(&script, &[], LIMIT, &mut sink)?;
+        finished(output, "saving", name)
     }
 
     /// Moves the guest called `name` to another domain of this host.
@@ -101,6 +123,35 @@ impl Host {
         let mib: u64 = mib.context("xl list does not say how much memory it has")?.parse()?;
         Ok(mib << 20)
     }
+}
+
+/// Refuses a file system that has no room for so much memory, before the guest is stopped for it.
+fn has_space(file: &File, total: u64) -> Result<()> {
+    // One that does not say what it has, has no blocks at all.
+    let Some(space) = fstatvfs(file).ok().filter(|it| it.f_blocks > 0) else {
+        return Ok(());
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let mib = |bytes: u64| bytes >> 20;
+    ensure!(
+        free > total,
+        "its memory is {} MiB, and where it is to be saved {} MiB are free",
+        mib(total),
+        mib(free)
+    );
+    Ok(())
+}
+
+/// Gives a file its name, which nothing has unless that is to be replaced.
+fn named(part: &Path, file: &Path, replace: bool) -> Result<()> {
+    let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+    let renamed = renameat_with(CWD, part, CWD, file, flags);
+    // Some file systems know no such flag, and there it was looked for a moment ago.
+    let renamed = match renamed {
+        Err(Errno::INVAL) => fs::rename(part, file),
+        other => other.map_err(Into::into),
+    };
+    renamed.with_context(|| format!("it cannot be called {}", file.display()))
 }
 
 /// Judges how a script of [`LIMIT`] ended.

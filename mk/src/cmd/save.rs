@@ -38,7 +38,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     may_be_written(&path, *force).with_context(|| file.display().to_string())?;
     ui.step(&format!("saving {guest}"));
     let found = find(&Project::find()?, guest)?;
-    found.ask(|guest| Request::Save { guest, file: path.clone(), copy: *copy }, ui)?;
+    let (copy, replace) = (*copy, *force);
+    found.ask(|guest| Request::Save { guest, file: path.clone(), copy, replace }, ui)?;
     ui.done();
     let size = path.metadata().with_context(|| file.display().to_string())?.len();
     ui.note(&format!(

@@ -5,7 +5,7 @@ use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use lab::{GuestSpec, Host, Move};
+use lab::{GuestSpec, Host, Move, Saving};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What another terminal asks for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Save { guest: String, file: PathBuf, copy: bool },
+    Save { guest: String, file: PathBuf, copy: bool, replace: bool },
     Migrate { guest: String, by_file: bool },
     Update { guest: String, config: PathBuf, overrides: Vec<String> },
 }
@@ -176,7 +176,9 @@ fn answer(
 /// Does what was asked for.
 fn carry_out(request: &Request, host: &Host, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     match request {
-        Request::Save { guest, file, copy } => host.save(guest, file, *copy, progress),
+        &Request::Save { ref guest, ref file, copy, replace } => {
+            host.save(guest, file, Saving { copy, replace }, progress)
+        }
         Request::Migrate { guest, by_file: true } => host.move_guest(guest, Move::ByFile),
         Request::Migrate { guest, by_file: false } => host.move_guest(guest, Move::Live),
         Request::Update { guest, config, overrides } => {
@@ -343,7 +345,7 @@ mod tests {
     #[test]
     fn requests_and_answers_are_lines() {
         let file = PathBuf::from("/tmp/a\nb");
-        let request = Request::Save { guest: "httpd".into(), file, copy: true };
+        let request = Request::Save { guest: "httpd".into(), file, copy: true, replace: false };
         let mut line = Vec::new();
         say(&mut line, &request).unwrap();
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);

@@ -10,7 +10,7 @@ use crate::project::{Guest, Project};
 use crate::ui::Ui;
 use crate::{boot, disk, toolstack};
 use anyhow::{Context, Result, ensure};
-use lab::{GuestSpec, Host, Options, address};
+use lab::{GuestSpec, HOST_MEMORY, Host, Options, address};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,11 +123,12 @@ pub(super) fn run(
 /// Gives the host room for guests of `wanted` MiB together. Only what they touch is taken of this
 /// machine, which has to have as much.
 fn make_room(wanted: u64, has: Option<u64>, options: &mut Options) -> Result<()> {
-    let has = has.unwrap_or(u64::from(options.memory));
+    let own = u64::from(HOST_MEMORY);
+    let has = has.unwrap_or(0).saturating_sub(own).max(options.memory.into());
     ensure!(
-        wanted <= has.max(options.memory.into()),
-        "all guests together are to have {wanted} MiB of memory, and this machine has {has}: give them \
-         less with --memory"
+        wanted <= has,
+        "all guests together are to have {wanted} MiB of memory, and this machine has {has} for them, \
+         beside {own} for dom0 and Xen: give them less with --memory"
     );
     options.memory = options.memory.max(wanted.try_into()?);
     Ok(())
@@ -162,10 +163,13 @@ mod tests {
         let usual = options.memory;
         make_room(8, Some(4096), &mut options).unwrap();
         assert_eq!(options.memory, usual);
-        make_room(4000, Some(4096), &mut options).unwrap();
-        assert_eq!(options.memory, 4000);
-        let error = make_room(5000, Some(4096), &mut options).unwrap_err().to_string();
-        assert!(error.contains("5000 MiB of memory, and this machine has 4096"), "{error}");
+        make_room(3456, Some(4096), &mut options).unwrap();
+        assert_eq!(options.memory, 3456);
+        let error = make_room(3457, Some(4096), &mut options).unwrap_err().to_string();
+        assert!(
+            error.contains("3457 MiB of memory, and this machine has 3456 for them"),
+            "{error}"
+        );
         assert!(make_room(u64::MAX, None, &mut options).is_err());
         assert!(memory().is_some_and(|mib| mib > 0));
     }
