@@ -4,6 +4,7 @@
 //! (Xen's `docs/specs/libxl-migration-stream.pandoc` and `libxc-migration-stream.pandoc`). Both are
 //! records with their lengths and end with a record that says so. The memory itself is not looked at.
 
+use crate::image::xl;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use std::io::{ErrorKind, Read, Seek};
@@ -96,7 +97,7 @@ impl Saved {
 
     /// Its arguments.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        self.b_info.cmdline.split_whitespace().map(str::to_owned).collect()
+        xl::items(&self.b_info.cmdline)
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    const TEXT: &str = r#"{"c_info":{"name":"web","type":"pv"},"b_info":{"max_memkb":4096,"cmdline":"port=8","kernel":"/guests/web/httpd"}}"#;
+    const TEXT: &str = r#"{"c_info":{"name":"web","type":"pv"},"b_info":{"max_memkb":4096,"cmdline":"port=8 \\"run=a b\\"","kernel":"/guests/web/httpd"}}"#;
 
     fn head(length: u32, text: &str) -> Vec<u8> {
         let mut file = MAGIC.to_vec();
@@ -229,7 +230,7 @@ mod tests {
     fn what_a_file_says_of_its_guest_is_found() {
         let saved = Saved::read(&mut Cursor::new(file(PV))).unwrap();
         assert_eq!((saved.name(), saved.image(), saved.memory()), ("web", "httpd", 4));
-        assert_eq!(saved.arguments(), ["port=8"]);
+        assert_eq!(saved.arguments(), ["port=8", "run=a b"]);
     }
 
     #[test]

@@ -68,7 +68,13 @@ pub(crate) struct Args {
 
 /// What stands after a `+`.
 #[derive(clap::Parser)]
-#[command(name = "cargo mk run ... +", no_binary_name = true, disable_help_subcommand = true)]
+#[command(
+    name = "cargo mk run ... +",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    after_help = "What is for all apps together stands before the first +: --on, --timeout, --net, --optimize \
+and --verbose."
+)]
 struct Other {
     #[command(flatten)]
     app: App,
@@ -177,9 +183,9 @@ pub(crate) fn go_on(
 ) -> Result<u8> {
     let project = Project::find()?;
     let (name, known) = (saved.name(), |app: &str| project.guests.iter().any(|it| it.name == app));
-    let by_name = project.app_of(name);
-    let by_image = !known(by_name) && known(saved.image());
-    let app = if by_image { saved.image() } else { by_name };
+    // It may be called like another app.
+    let by_image = known(saved.image());
+    let app = if by_image { saved.image() } else { project.app_of(name) };
     ensure!(
         known(app),
         "{} holds the guest {name}, and this workspace has no app of that name: restore it where its \

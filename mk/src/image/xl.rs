@@ -131,6 +131,28 @@ pub(crate) fn command_line(items: &[String]) -> Result<String> {
     Ok(line)
 }
 
+/// The items of a guest's command line, as `kernel::args` splits it: of what [`command_line`] makes,
+/// those it is made of.
+pub(crate) fn items(line: &str) -> Vec<String> {
+    let (mut items, mut item) = (Vec::new(), String::new());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in line.chars() {
+        match c {
+            _ if escaped => {
+                escaped = false;
+                item.push(c);
+            }
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ' ' | '\t' | '\n' if !quoted => items.push(std::mem::take(&mut item)),
+            c => item.push(c),
+        }
+    }
+    items.push(item);
+    items.retain(|item| !item.is_empty());
+    items
+}
+
 /// One item in the grammar of `kernel::args`.
 fn word(item: &str) -> String {
     let plain = !item.is_empty() && !item.contains([' ', '\t', '\n', '"', '\\']);
@@ -190,6 +212,17 @@ mod tests {
                 Arg { name: "root".into(), kind: "text".into(), ..Arg::default() },
             ],
         }
+    }
+
+    #[test]
+    fn a_command_line_is_split_as_it_was_made() {
+        let given =
+            ["run=sh -c 'sleep 9'", "env=A=1 B=\"x\\y\"", "port=8", "\t"].map(str::to_owned);
+        let line = command_line(&given).unwrap();
+        assert_eq!(items(&line), given);
+        assert_eq!(command_line(&items(&line)).unwrap(), line);
+        assert_eq!(items(r#"run="a b"  c\ d "" "#), ["run=a b", "c d"]);
+        assert!(items(" ").is_empty());
     }
 
     #[test]
