@@ -2,10 +2,13 @@
 
 use crate::project::Project;
 use crate::ui::Ui;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab::{Host, Options, Progress};
-use std::fs;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 impl Progress for Ui {
     fn step(&self, what: &str) {
@@ -56,16 +59,74 @@ pub(crate) fn runs(project: &Project) -> PathBuf {
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn run_folder(project: &Project) -> Result<PathBuf> {
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
     let runs = runs(project);
-    forget_old_runs(&runs);
-    let run = runs.join(std::process::id().to_string());
-    fs::create_dir_all(&run).with_context(|| format!("cannot make {}", run.display()))?;
-    Ok(run)
+    if let Some(run) = own.iter().find(|run| run.folder.parent() == Some(&runs)) {
+        return Ok(run.folder.clone());
+    }
+    let run =
+        Run::begin(&runs).with_context(|| format!("cannot make a folder in {}", runs.display()))?;
+    let folder = run.folder.clone();
+    own.push(run);
+    Ok(folder)
 }
 
-/// Whether the process whose run has this folder is still there.
+/// The folders of this process.
+static OWN: Mutex<Vec<Run>> = Mutex::new(Vec::new());
+
+/// The folder of a run, which is locked as long as that has not ended.
+struct Run {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Run {
+    /// Makes one, and removes those of runs that have ended. They stay that long so that a failed
+    /// run's logs can be read.
+    fn begin(runs: &Path) -> Result<Self> {
+        fs::create_dir_all(runs)?;
+        // One process at a time: a folder is not locked yet when it is made.
+        let all = File::open(runs)?;
+        let _ = all.lock();
+        for entry in fs::read_dir(runs)?.flatten() {
+            if !is_alive(&entry.path()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        // Processes of other containers may have the same number.
+        let process = std::process::id();
+        let others = (2..).map(|number| format!("{process}-{number}"));
+        for name in [process.to_string()].into_iter().chain(others) {
+            let folder = runs.join(name);
+            // It may hold copies of keys.
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => {
+                    made?;
+                    let lock = File::open(&folder)?;
+                    // A file system without locks has none to heed.
+                    let _ = lock.lock();
+                    return Ok(Self { folder, _lock: lock });
+                }
+            }
+        }
+        bail!("there are too many")
+    }
+}
+
+/// Whether the run that has this folder has not ended.
 pub(crate) fn is_alive(run: &Path) -> bool {
-    run.file_name().is_some_and(|process| Path::new("/proc").join(process).exists())
+    let Ok(folder) = File::open(run) else { return false };
+    match folder.try_lock_shared() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        // Where there are no locks, its process may be there.
+        Err(TryLockError::Error(_)) => {
+            let process = run.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let process = process.split('-').next().unwrap_or_default();
+            Path::new("/proc").join(process).exists()
+        }
+    }
 }
 
 /// Boots a host, with or without a network for guests.
@@ -78,13 +139,25 @@ pub(crate) fn host(project: &Project, network: bool, ui: &Ui) -> Result<Host> {
     Ok(host)
 }
 
-/// Removes the folders of runs whose process is gone. They stay that long so
-/// that a failed run's logs can be read.
-fn forget_old_runs(runs: &Path) {
-    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
-        if !is_alive(&entry.path()) {
-            // Another process may do the same.
-            let _ = fs::remove_dir_all(entry.path());
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_runs_that_have_ended_are_removed() {
+        let work = tempfile::tempdir().unwrap();
+        let runs = work.path().join("run");
+        let first = Run::begin(&runs).unwrap();
+        fs::write(first.folder.join("control"), "").unwrap();
+        // One of a process of the same number, as in another container.
+        let second = Run::begin(&runs).unwrap();
+        assert_ne!(first.folder, second.folder);
+        assert!(first.folder.join("control").exists());
+        assert!(is_alive(&first.folder) && is_alive(&second.folder));
+        drop((first, second));
+        let third = Run::begin(&runs).unwrap();
+        assert_eq!(fs::read_dir(&runs).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&third.folder).unwrap().count(), 0);
+        assert!(!is_alive(&runs.join("none")));
     }
 }
