@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         Cmd::Tidy(args) => cmd::tidy::run(args),
         Cmd::Check(args) => cmd::check::run(args, &ui),
         Cmd::Fuzz(args) => cmd::fuzz::run(args, &ui),
-        Cmd::Clean(args) => cmd::clean::run(args),
+        Cmd::Clean(args) => cmd::clean::run(args, &ui),
         Cmd::New(args) => cmd::new::run(args, &ui),
         Cmd::Disk(args) => cmd::disk::run(args, &ui),
         Cmd::Doctor(args) => cmd::doctor::run(args),

@@ -1,9 +1,10 @@
 //! `cargo mk clean`: removes what `cargo mk` made.
 
 use crate::project::Project;
+use crate::ui::Ui;
 use crate::{boot, disk};
-use anyhow::{Context, Result};
-use std::fs;
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -27,21 +28,43 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// When something cannot be removed.
-pub(crate) fn run(args: &Args) -> Result<u8> {
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
     let lab = boot::cache(&project);
     let used: Vec<_> = entries(&boot::runs(&project))?;
     let used = used.into_iter().filter(|run| boot::is_alive(run));
     let mut stay: Vec<_> = used.chain([lab.clone()]).collect();
-    if !args.disks {
-        let kept = entries(&disk::kept(&project))?;
-        stay.extend(kept.into_iter().filter(|path| path.extension().is_some_and(|it| it == "img")));
+    for path in entries(&disk::kept(&project))? {
+        let Some(why) = kept(&path, args.disks) else { continue };
+        if !why.is_empty() {
+            ui.note(&format!("{} stays: {why}", path.display()));
+        }
+        stay.push(path);
     }
     clear(&project.out, &stay)?;
     if args.lab {
-        remove(&lab)?;
+        // Who is about to fetch it has this lock, and who waits for that one has the file open.
+        let path = lab.join("lock");
+        let lock = File::open(&path);
+        if let Ok(lock) = &lock {
+            let free = !matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+            ensure!(free, "another `cargo mk` is preparing Xen and dom0: wait until it is done");
+        }
+        clear(&lab, &[path])?;
     }
     Ok(0)
+}
+
+/// Why a file among the disks stays, where it does: as disks do for which nobody asks, or because a
+/// run has it.
+fn kept(path: &Path, disks: bool) -> Option<&'static str> {
+    let is_disk = path.extension().is_some_and(|it| it == "img");
+    if is_disk && !disks {
+        return Some("");
+    }
+    let file = File::open(path).ok()?;
+    let used = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    used.then_some("a run uses it")
 }
 
 /// Removes what is in a folder, but for what shall stay.
@@ -75,6 +98,19 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disks_stay_that_nobody_asked_for_or_that_a_run_uses() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, archive) = (folder.path().join("a.img"), folder.path().join("a.tar"));
+        let file = File::create(&disk).unwrap();
+        fs::write(&archive, "").unwrap();
+        assert_eq!(kept(&disk, false), Some(""));
+        assert_eq!(kept(&archive, false), None);
+        assert_eq!(kept(&disk, true), None);
+        file.try_lock().unwrap();
+        assert_eq!(kept(&disk, true), Some("a run uses it"));
+    }
 
     #[test]
     fn what_shall_stay_stays() {
