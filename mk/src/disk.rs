@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use debian::Packages;
 use lab::{Disk, Options};
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a sector, where nobody says otherwise.
@@ -105,6 +106,23 @@ impl Image {
     pub(crate) fn xl(&self, target: &str) -> String {
         line(&self.vdev, self.read_only, target)
     }
+
+    /// Refuses a file whose last sector is not whole: Linux's loop devices, by which Xen hosts have
+    /// files as disks, leave that out.
+    ///
+    /// # Errors
+    /// As said, and when the file is not there.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        let shown = self.path.display();
+        let there = fs::metadata(&self.path).with_context(|| shown.to_string())?;
+        ensure!(
+            !there.is_file() || there.len().is_multiple_of(SECTOR.into()),
+            "{shown} has {} bytes, and a Xen host leaves out what is no whole sector of {SECTOR}: give a \
+             copy of it that `truncate -s %{SECTOR}` has filled with zeros",
+            there.len()
+        );
+        Ok(())
+    }
 }
 
 /// The item for `disk=` of `xl`.
@@ -166,11 +184,16 @@ pub(crate) fn images(
         let (read_only, sector) = (given.read_only || packed, given.sector);
         images.push(Image { vdev, path, read_only, sector });
     }
-    for (field, vdev) in manifest.disks() {
-        let there = images.iter().any(|image| image.vdev == vdev);
-        ensure!(there, "{} needs a disk: {}", manifest.name, ways(field));
+    let has = |vdev| images.iter().any(|image| image.vdev == vdev);
+    let missing: Vec<_> = manifest.disks().filter(|(_, vdev)| !has(*vdev)).collect();
+    match missing[..] {
+        [] => Ok(images),
+        [(field, _)] => bail!("{} needs a disk: {}", manifest.name, ways(field)),
+        _ => {
+            let each: Vec<_> = missing.iter().map(|(field, _)| ways(field)).collect();
+            bail!("{} needs {} disks:\n  {}", manifest.name, each.len(), each.join("\n  "))
+        }
     }
-    Ok(images)
 }
 
 /// How to give a disk. One that is a root is of no use while it is empty.
@@ -268,7 +291,9 @@ pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
         "a disk is a whole number of sectors of 512 bytes, which {size} bytes are not"
     );
     let what = || format!("cannot make {}", path.display());
-    let file = File::create_new(path).with_context(what)?;
+    // Keys may come onto it.
+    let file =
+        File::options().write(true).create_new(true).mode(0o600).open(path).with_context(what)?;
     file.set_len(size)
         .inspect_err(|_| drop(fs::remove_file(path)))
         .with_context(|| format!("cannot make {}, a file of {size} bytes", path.display()))
@@ -305,6 +330,20 @@ mod tests {
         for bad in ["data", "=x", "data=", "data=,ro"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_file_whose_last_sector_is_not_whole_is_for_no_xen_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roots.pem");
+        let image =
+            Image { vdev: "xvda".into(), path: path.clone(), read_only: true, sector: SECTOR };
+        assert!(image.check_whole().is_err());
+        fs::write(&path, [0; 1024]).unwrap();
+        assert!(image.check_whole().is_ok());
+        fs::write(&path, [0; 1025]).unwrap();
+        let error = image.check_whole().unwrap_err().to_string();
+        assert!(error.contains("1025 bytes") && error.contains("truncate -s %512"), "{error}");
     }
 
     #[test]

@@ -50,12 +50,14 @@ impl core::error::Error for Error {}
 #[derive(Debug)]
 pub struct File {
     file: fs::File,
-    sectors: u64,
+    /// In bytes, when it was opened.
+    length: u64,
     read_only: bool,
 }
 
 impl File {
-    /// Opens the file at `path`, without a last sector that is not whole. While it is open, no other
+    /// Opens the file at `path`. A last sector that is not whole reads as if zeros followed, as QEMU has
+    /// it, and writing it makes it whole. While it is open, no other
     /// process writes to it by this, nor reads from it what this one writes.
     ///
     /// # Errors
@@ -71,7 +73,7 @@ impl File {
         }
         // Block devices have no length of their own, but an end.
         let length = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, sectors: length / u64::from(SECTOR), read_only })
+        Ok(Self { file, length, read_only })
     }
 }
 
@@ -83,8 +85,6 @@ const fn offset(sector: u64) -> u64 {
 /// Translates an error of the system.
 fn failed(error: &io::Error) -> ErrorKind {
     match error.kind() {
-        // The file was truncated.
-        io::ErrorKind::UnexpectedEof => ErrorKind::OutOfRange,
         io::ErrorKind::OutOfMemory => ErrorKind::Exhausted,
         _ => ErrorKind::Failed,
     }
@@ -96,7 +96,7 @@ impl Block for File {
     fn info(&self) -> Info {
         Info {
             sector_size: SECTOR,
-            sectors: self.sectors,
+            sectors: self.length.div_ceil(SECTOR.into()),
             read_only: self.read_only,
             flush: true,
             discard: None,
@@ -108,7 +108,22 @@ impl Block for File {
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {
         yield_now().await;
         self.info().check(sector, to.len())?;
-        self.file.read_exact_at(to, offset(sector)).map_err(|error| failed(&error))
+        let (start, mut done) = (offset(sector), 0);
+        while let Some(rest) = to.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = start + done as u64;
+            match self.file.read_at(rest, at) {
+                Ok(0) if at >= self.length => {
+                    rest.fill(0);
+                    break;
+                }
+                // The file was truncated.
+                Ok(0) => return Err(ErrorKind::OutOfRange),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
     }
 
     async fn write(&self, sector: u64, from: &[u8]) -> Result<(), ErrorKind> {
@@ -170,8 +185,18 @@ mod tests {
         // Not a whole sector at the end.
         file.set_len((4 << 20) + 100).unwrap();
         let disk = File::open(&path, false).unwrap();
-        assert_eq!(disk.info().sectors, 8192);
+        assert_eq!(disk.info().sectors, 8193);
+        // What is there of its last sector is read, and zeros behind it.
+        file.write_all_at(&[7; 100], 4 << 20).unwrap();
+        let mut last = [9; 1024];
+        block_on(disk.read(8191, &mut last)).unwrap();
+        assert_eq!((&last[..512], &last[512..612]), (&[0; 512][..], &[7; 100][..]));
+        assert_eq!(last[612..], [0; 412]);
+        assert_eq!(block_on(disk.read(8193, &mut last)), Err(ErrorKind::OutOfRange));
         assert_eq!(block_on(check(&disk)), Ok(()));
+        block_on(disk.write(8192, &[5; 512])).unwrap();
+        block_on(disk.read(8191, &mut last)).unwrap();
+        assert_eq!(last[512..], [5; 512]);
         for read_only in [false, true] {
             let error = File::open(&path, read_only).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);

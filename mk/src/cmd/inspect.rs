@@ -50,12 +50,16 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         Ok(mib) => out(&format!("least memory  {mib} MiB\n")),
         Err(error) => wrong.push(format!("{error:#}")),
     }
-    if image.symbols.is_empty() {
+    let twin = path.with_added_extension("debug");
+    let twin = if image.symbols.is_empty() { std::fs::read(&twin).ok() } else { None };
+    let linked = twin.as_deref().and_then(|it| Elf::parse(it).ok());
+    let linked = linked.filter(|it| is_of(it, &image)).unwrap_or(image);
+    if linked.symbols.is_empty() {
         out(
             "symbols       none, and so use of the red zone cannot be looked for: FILE.debug has them\n",
         );
     }
-    for user in redzone::users(&image) {
+    for user in redzone::users(&linked) {
         out(&format!("red zone      {user}: with it, the kernel starts no watchdog\n"));
     }
     for line in &wrong {
@@ -65,6 +69,15 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         out(&format!("{}\n", style("nothing is wrong with it").green()));
     }
     Ok(u8::from(!wrong.is_empty()))
+}
+
+/// Whether `linked` is what `image` was made of: its code is the same.
+fn is_of(linked: &Elf<'_>, image: &Elf<'_>) -> bool {
+    let code = |elf: &Elf<'_>| -> Vec<_> {
+        let segments = elf.segments.iter().filter(|it| it.flags & elf::PF_X.0 != 0);
+        segments.map(|it| (it.address, it.data.to_vec())).collect()
+    };
+    code(linked) == code(image)
 }
 
 /// The image of an app's last build.
@@ -130,6 +143,18 @@ fn notes_of(image: &Elf<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn symbols_are_those_of_the_same_code_alone() {
+        let code = |flags, data| Elf {
+            segments: vec![crate::image::elf::Segment { flags, data, ..Default::default() }],
+            ..Elf::default()
+        };
+        let image = code(elf::PF_X.0, b"code");
+        assert!(is_of(&code(elf::PF_X.0, b"code"), &image));
+        assert!(!is_of(&code(elf::PF_X.0, b"cold"), &image));
+        assert!(!is_of(&code(elf::PF_R.0, b"code"), &image));
+    }
 
     #[test]
     fn an_app_s_image_is_there_or_the_error_says_how_to_make_it() {

@@ -4,7 +4,7 @@ use super::ALIGNMENT;
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tar::{Builder, EntryType, Header};
@@ -30,6 +30,13 @@ impl Draft {
     /// Where it is made.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes it. Whoever packs keys, packs them for nobody else.
+    pub(crate) fn create(&self) -> std::io::Result<File> {
+        // One that a process of the same number left.
+        let _ = fs::remove_file(&self.path);
+        File::options().write(true).read(true).create_new(true).mode(0o600).open(&self.path)
     }
 
     /// Gives it its name.
@@ -66,7 +73,7 @@ fn id(metadata: &fs::Metadata) -> Id {
 pub(crate) fn pack(folder: &Path, path: &Path, besides: &[PathBuf]) -> Result<()> {
     let what = || format!("cannot pack {} into {}", folder.display(), path.display());
     let draft = Draft::of(path);
-    let builder = Builder::new(File::create(draft.path()).with_context(what)?);
+    let builder = Builder::new(draft.create().with_context(what)?);
     let left_out = ids(besides.iter().map(PathBuf::as_path).chain([draft.path()]));
     let mut packer = Packer { builder, root: folder, left_out: &left_out };
     packer.add(folder, Path::new(""), 0).with_context(what)?;

@@ -55,6 +55,7 @@ pub(super) fn run(
     let name = own_name.unwrap_or(&image.manifest.name);
     let disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
     let disks = disks.iter().map(|disk| {
+        disk.check_whole()?;
         let path = disk.path.canonicalize().context("cannot find the disk's file")?;
         Ok(disk.xl(&path.display().to_string()))
     });
