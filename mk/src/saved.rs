@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    const TEXT: &str = r#"{"c_info":{"name":"web","type":"pv"},"b_info":{"max_memkb":4096,"cmdline":"port=8 \\"run=a b\\"","kernel":"/guests/web/httpd"}}"#;
+    const TEXT: &str = r#"{"c_info":{"name":"web","type":"pv"},"b_info":{"max_memkb":4096,"cmdline":"port=8 \"run=a b\"","kernel":"/guests/web/httpd"}}"#;
 
     fn head(length: u32, text: &str) -> Vec<u8> {
         let mut file = MAGIC.to_vec();
