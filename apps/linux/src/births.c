@@ -126,10 +126,12 @@ int main(void) {
   info(&i, id);
   SHOW(waitid(P_PID, id, &i, WSTOPPED));
   SHOW(waitid(P_PID, id, &i, WSTOPPED | WNOHANG) ?: i.si_pid);
+  UNTIL(heard[SIGCHLD]);
   SHOW(heard[SIGCHLD]);
   info(&told, id);
   kill(id, SIGTSTP), kill(id, SIGCONT);
-  usleep(10000);
+  // It is continued at once, and tells of it once it runs.
+  UNTIL(heard[SIGCHLD] > 1);
   SHOW(waitid(P_PID, id, &i, WCONTINUED));
   info(&i, id);
   SHOW(waitid(P_PID, id, &i, WCONTINUED | WNOHANG) ?: i.si_pid);
@@ -189,9 +191,9 @@ int main(void) {
   SHOW(syscall(SYS_pidfd_send_signal, fd, SIGKILL, 0, 0));
   close(fd);
   // Whose parent dies.
-  int p[2];
+  int p[2], q[2];
   char c;
-  pipe(p);
+  pipe(p), pipe(q);
   fflush(stdout);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   pid_t self = getpid();
@@ -200,13 +202,14 @@ int main(void) {
     if (!fork()) {
       prctl(PR_SET_PDEATHSIG, SIGUSR1);
       heard[SIGUSR1] = 0;
+      write(q[1], "x", 1);
       while (!heard[SIGUSR1])
         usleep(5000);
       c = (getppid() == self) * 4 + (told.si_code == SI_USER) * 2 + (told.si_pid != self);
       write(p[1], &c, 1);
       _exit(6);
     }
-    usleep(40000);
+    read(q[0], &c, 1);
     _exit(7);
   }
   SHOW(read(p[0], &c, 1) ? c : -1);
@@ -263,12 +266,14 @@ int main(void) {
   SHOW(read(open(path, O_RDONLY), state, 100));
   SHOW(waitpid(id, 0, 0) == id);
   // Groups of children that have started another program.
+  pipe2(p, O_CLOEXEC);
   id = fork();
   if (!id) {
     execl("/bin/sleep", "sleep", "9", (char *)0);
     _exit(1);
   }
-  usleep(100000);
+  // The end of the pipe is closed by the start.
+  close(p[1]), read(p[0], &c, 1);
   SHOW(setpgid(id, id));
   kill(id, SIGKILL);
   wait(0);

@@ -146,7 +146,7 @@ int main(void) {
     try(d, F_WRLCK, 1, 1);
     _exit(fcntl(d, F_SETLKW, &first) ? errno : 0);
   }
-  usleep(100000);
+  becomes(id, 'S');
   SHOW(fcntl(d, F_SETLKW, &second));
   SHOW(try(d, F_UNLCK, 0, 0));
   int status;
@@ -159,7 +159,7 @@ int main(void) {
     try(d, F_WRLCK, 1, 1);
     _exit(fcntl(d, F_SETLKW, &first) ? errno : 0);
   }
-  usleep(100000);
+  becomes(id, 'S');
   SHOW(try(d, F_UNLCK, 0, 0) ?: fcntl(d, F_SETLKW, &second));
   SHOW(waitpid(id, &status, 0) == id && WEXITSTATUS(status) == 0);
 }

@@ -49,19 +49,6 @@ static void hear(int s, siginfo_t *info, void *c) {
   (void)c;
   heard[s]++, codes[s] = info->si_code;
 }
-static void until_stopped(pid_t id, char state) {
-  char path[50], line[300];
-  for (int n = 0; n < 2000; n++) {
-    sprintf(path, "/proc/%d/stat", id);
-    int f = open(path, O_RDONLY), got = read(f, line, 299);
-    close(f);
-    line[got < 0 ? 0 : got] = 0;
-    char *end = strrchr(line, ')');
-    if (!end || end[2] == state)
-      return;
-    usleep(500);
-  }
-}
 static void *thread(void *a) {
   int status;
   long id = (long)a;
@@ -104,7 +91,7 @@ static int all(void) {
   ID(P_PID, id, WSTOPPED | WNOHANG, id);
   static const int stops[] = {SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
   for (int n = 0; n < 4; n++) {
-    kill(id, stops[n]), until_stopped(id, 'T');
+    kill(id, stops[n]), becomes(id, 'T');
     ID(P_PID, id, WEXITED | WNOHANG, id);
     SHOW(waitpid(id, &status, WNOHANG));
     ID(P_PID, id, WSTOPPED | WNOWAIT, id);
@@ -113,7 +100,7 @@ static int all(void) {
     SHOW(waitpid(id, &status, WUNTRACED | WNOHANG));
     kill(id, stops[n]), usleep(2000);
     SHOW(waitpid(id, &status, WUNTRACED | WNOHANG));
-    kill(id, SIGCONT), until_stopped(id, 'S');
+    kill(id, SIGCONT), becomes(id, 'S');
     SHOW(waitpid(id, &status, WUNTRACED | WNOHANG));
     ID(P_PID, id, WCONTINUED | WNOWAIT, id);
     if (n % 2)
@@ -125,9 +112,9 @@ static int all(void) {
     ID(P_PID, id, WCONTINUED | WNOHANG, id);
   }
   // A stop that was not told is not, once it goes on; a continue is not behind another stop.
-  kill(id, SIGSTOP), until_stopped(id, 'T'), kill(id, SIGCONT), until_stopped(id, 'S');
+  kill(id, SIGSTOP), becomes(id, 'T'), kill(id, SIGCONT), becomes(id, 'S');
   ID(P_PID, id, WSTOPPED | WNOHANG, id);
-  kill(id, SIGSTOP), until_stopped(id, 'T');
+  kill(id, SIGSTOP), becomes(id, 'T');
   ID(P_PID, id, WCONTINUED | WNOHANG, id);
   ID(P_PID, id, WSTOPPED | WNOHANG, id);
   kill(id, SIGTERM), usleep(3000);
@@ -139,16 +126,17 @@ static int all(void) {
   sigaction(SIGCHLD, &a, 0);
   gates();
   id = waits(-1);
-  kill(id, SIGSTOP), until_stopped(id, 'T');
+  kill(id, SIGSTOP), becomes(id, 'T');
+  UNTIL(heard[SIGCHLD]);
   printf("stop %d %d\n", heard[SIGCHLD], codes[SIGCHLD]);
-  kill(id, SIGCONT), until_stopped(id, 'S');
+  kill(id, SIGCONT), becomes(id, 'S');
   printf("continue %d %d\n", heard[SIGCHLD], codes[SIGCHLD]);
   kill(id, SIGKILL), waitpid(id, 0, 0);
   printf("end %d %d\n", heard[SIGCHLD], codes[SIGCHLD]);
   a.sa_flags |= SA_NOCLDSTOP, sigaction(SIGCHLD, &a, 0);
   heard[SIGCHLD] = 0;
   id = waits(-1);
-  kill(id, SIGSTOP), until_stopped(id, 'T'), kill(id, SIGCONT), until_stopped(id, 'S');
+  kill(id, SIGSTOP), becomes(id, 'T'), kill(id, SIGCONT), becomes(id, 'S');
   printf("without stops %d\n", heard[SIGCHLD]);
   ID(P_PID, id, WCONTINUED | WNOHANG, id);
   close(gate[1]);
@@ -156,13 +144,16 @@ static int all(void) {
   a.sa_flags = SA_SIGINFO | SA_NOCLDWAIT, sigaction(SIGCHLD, &a, 0);
   heard[SIGCHLD] = 0;
   id = born(1);
+  // Or the signal may end the wait.
+  UNTIL(heard[SIGCHLD]);
   SHOW(waitpid(id, &status, 0));
   SHOW(waitpid(-1, &status, 0));
   printf("without zombies %d\n", heard[SIGCHLD]);
   signal(SIGCHLD, SIG_IGN);
   gates(), id = waits(-1), other = waits(-1);
   SHOW(waitpid(-1, &status, WNOHANG));
-  kill(id, SIGKILL), usleep(5000);
+  kill(id, SIGKILL);
+  UNTIL(kill(id, 0));
   SHOW(kill(id, 0));
   close(gate[1]);
   SHOW(waitpid(-1, &status, 0));
@@ -230,7 +221,7 @@ static int all(void) {
     heard[SIGUSR1] = 0;
     a.sa_flags = SA_SIGINFO, sigaction(SIGUSR1, &a, 0);
     id = clone(sleeper, stack[n] + 8192, tells[n], 0);
-    usleep(5000);
+    becomes(id, 'Z');
     SHOW(waitpid(id, &status, WNOHANG) == id);
     SHOW(waitpid(id, &status, __WCLONE | WNOHANG) == id);
     SHOW(waitpid(id, &status, __WALL | WNOHANG) == id);
@@ -267,10 +258,10 @@ static int all(void) {
   // One that is interrupted.
   a.sa_flags = SA_SIGINFO, sigaction(SIGALRM, &a, 0);
   gates(), id = waits(-1);
-  setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 20000}}, 0);
+  rings(1);
   SHOW(waitpid(id, &status, 0));
-  setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 20000}}, 0);
   ID(P_PID, id, WEXITED, id);
+  rings(0);
   kill(id, SIGKILL), waitpid(id, 0, 0);
   struct rusage self, children;
   getrusage(RUSAGE_SELF, &self), getrusage(RUSAGE_CHILDREN, &children);
@@ -289,6 +280,6 @@ int main(void) {
     return 0;
   }
   setpgid(0, 0);
-  alarm(60);
+  alarm(100);
   return all();
 }

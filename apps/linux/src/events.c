@@ -129,7 +129,7 @@ static void kinds(void) {
   ready("eventfd full", e);
   int t = timerfd_create(CLOCK_MONOTONIC, 0);
   ready("timerfd", t);
-  timerfd_settime(t, 0, &(struct itimerspec){{0, 0}, {0, 1}}, 0), usleep(2000);
+  timerfd_settime(t, 0, &(struct itimerspec){{0, 0}, {0, 1}}, 0), arrives(t, POLLIN);
   ready("timerfd over", t);
   ready("inotify", inotify_init());
   ready("pidfd", syscall(SYS_pidfd_open, getpid(), 0));

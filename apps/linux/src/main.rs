@@ -64,7 +64,7 @@
 //! test(same): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in $(cat /etc/programs); do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"
 //! test(same): client same.sh
 //! test(same): expect exit 143
-//! test(same): timeout 240
+//! test(same): timeout 480
 //! test(same-more): not-in-check
 //! test(same-more): program births.c
 //! test(same-more): program dents.c
@@ -86,7 +86,7 @@
 //! test(same-more): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in $(cat /etc/programs); do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"
 //! test(same-more): client same.sh
 //! test(same-more): expect exit 143
-//! test(same-more): timeout 240
+//! test(same-more): timeout 480
 //! test(hungry): not-in-check
 //! test(hungry): program hungry.c
 //! test(hungry): memory 64

@@ -86,8 +86,9 @@ int main(void) {
   SHOW(seen);
   SHOW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, 0, &old, 8) ?: (long)old);
   syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, 0, 8);
-  ualarm(5000, 0);
+  rings(1);
   SHOW(pause());
+  rings(0);
   // sigaltstack(2)
   static char room[16384];
   stack_t s = {room, 0, sizeof room}, now;

@@ -28,12 +28,12 @@ static void named(void) {
   fflush(stdout);
   pid_t child = fork();
   if (!child) {
-    usleep(50000);
+    becomes(getppid(), 'S');
     read(r, big, 4096);
     _exit(0);
   }
   struct pollfd p = {both, POLLOUT, 0};
-  SHOW(poll(&p, 1, 5000));
+  SHOW(poll(&p, 1, 30000));
   wait(0);
   close(both), close(r);
   // A signal ends the wait for the other side.
@@ -42,7 +42,7 @@ static void named(void) {
   fflush(stdout);
   pid_t parent = getpid();
   if (!(child = fork())) {
-    usleep(50000);
+    becomes(parent, 'S');
     kill(parent, SIGUSR1);
     _exit(0);
   }
@@ -55,7 +55,7 @@ static void named(void) {
     char c;
     _exit(fd < 0 ? errno : (int)read(fd, &c, 1));
   }
-  usleep(50000);
+  becomes(child, 'S');
   w = open("/tmp/fifo", O_WRONLY);
   unlink("/tmp/fifo");
   close(w);
@@ -81,7 +81,7 @@ static void spliced(void) {
   fflush(stdout);
   pid_t parent = getpid();
   if (!fork()) {
-    usleep(50000);
+    becomes(parent, 'S');
     kill(parent, SIGUSR1);
     _exit(0);
   }

@@ -26,9 +26,9 @@ int main(void) {
   // A signal ends the wait, whatever its handler wants.
   struct sigaction a = {.sa_handler = none, .sa_flags = SA_RESTART};
   sigaction(SIGALRM, &a, 0);
-  struct itimerval t = {{0, 0}, {0, 20000}};
-  setitimer(ITIMER_REAL, &t, 0);
-  SHOW(poll(0, 0, 5000));
+  rings(1);
+  SHOW(poll(0, 0, 30000));
+  rings(0);
   pipe(p);
   fd_set r, w;
   FD_ZERO(&r);

@@ -256,6 +256,8 @@ int main(int count, char **args, char **env) {
   struct stat st;
   SHOW(stat("/proc/self/task", &st) ?: st.st_nlink);
   stop = 1, pthread_join(other, 0);
+  // It is joined before it is gone.
+  UNTIL(access(name, F_OK));
   SHOW(open(name, O_RDONLY));
   // What a process that ended still has.
   fflush(stdout);

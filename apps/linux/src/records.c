@@ -52,10 +52,10 @@ static void none(int s) { (void)s; }
 static void waits(int f) {
   struct sigaction a = {.sa_handler = none};
   sigaction(SIGALRM, &a, 0);
-  ualarm(20000, 0);
+  rings(1);
   SHOW(lock(f, F_SETLKW, F_WRLCK, SEEK_SET, 0, 1));
-  ualarm(20000, 0);
   SHOW(lock(f, F_OFD_SETLKW, F_WRLCK, SEEK_SET, 0, 1));
+  rings(0);
 }
 static void flocks(int f) {
   SHOW(flock(f, LOCK_EX | LOCK_NB));

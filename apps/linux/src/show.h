@@ -68,7 +68,7 @@ static inline long ms(void) {
 // Waits for what comes in its time: a loaded machine carries packets late, and runs others late. After
 // 20 s it goes on, and what is told differs.
 #define UNTIL(what)                                                            \
-  for (int tries_ = 0; !(what) && tries_ < 20000; tries_++)                    \
+  for (long end_ = ms() + 20000; !(what) && ms() < end_;)                      \
   usleep(1000)
 
 // Waits until a descriptor has all of these events.
@@ -81,6 +81,32 @@ static inline void arrives(int fd, int events) {
 static inline void holds(int fd, int bytes) {
   int n = 0;
   UNTIL(ioctl(fd, FIONREAD, &n) < 0 || n >= bytes);
+}
+
+// What /proc/ID/stat says of a process, or of a thread of this one.
+static inline char task_state(pid_t id) {
+  char path[50], line[300];
+  sprintf(path, "/proc/self/task/%d/stat", id);
+  int f = open(path, O_RDONLY);
+  if (f < 0)
+    sprintf(path, "/proc/%d/stat", id), f = open(path, O_RDONLY);
+  int n = f < 0 ? 0 : read(f, line, sizeof line - 1);
+  close(f);
+  line[n < 0 ? 0 : n] = 0;
+  char *end = strrchr(line, ')');
+  return end ? end[2] : 0;
+}
+
+// Waits until it is in this state whenever one looks, or has ended: it may sleep on its way, too.
+static inline void becomes(pid_t id, char state) {
+  char now = 0;
+  int looks = 0;
+  UNTIL((now = task_state(id), looks = now == state ? looks + 1 : 0) == 8 || now == 'Z' || !now);
+}
+
+// SIGALRM again and again, until there is none: a single one may come before what it is to end begins.
+static inline void rings(int on) {
+  setitimer(ITIMER_REAL, &(struct itimerval){{0, on * 20000}, {0, on * 20000}}, 0);
 }
 
 // A test that hangs ends, and what it said is known.

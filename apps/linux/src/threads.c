@@ -68,6 +68,7 @@ int main(void) {
   SHOW(turns);
   // One that spins does not keep others from running.
   pthread_create(&t[0], 0, spin, 0);
+  UNTIL(spun > 0);
   usleep(50000);
   stop = 1;
   pthread_join(t[0], 0);

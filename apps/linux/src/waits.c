@@ -87,6 +87,7 @@ int main(int count, char **arguments) {
   SHOW(execve("/proc/self/exe", (char **)8, 0));
   SHOW(execve("/proc/self/exe", (char *[]){(char *)8, 0}, 0));
   SHOW(execve("/proc/self/exe/x", 0, 0));
+  unlink("/tmp/text");
   int f = open("/tmp/text", O_CREAT | O_WRONLY | O_TRUNC, 0644);
   SHOW(execve("/tmp/text", 0, 0));
   chmod("/tmp/text", 0755);
