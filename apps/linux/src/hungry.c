@@ -66,7 +66,7 @@ static void round_of(const char *who, int user, int passes) {
   IS(!system("true"));
 }
 int main(void) {
-  struct rlimit most = {4096, 4096};
+  struct rlimit most = {16384, 16384};
   setrlimit(RLIMIT_NOFILE, &most);
   all_said = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   round_of("a user", 1000, 0);

@@ -91,7 +91,7 @@
 //! test(hungry): program hungry.c
 //! test(hungry): memory 64
 //! test(hungry): args run=/bin/hungry
-//! test(hungry): console-contains "a user: many sockets, none in flight: ENFILE"
+//! test(hungry): console-contains "a user: many sockets, none in flight: ENFILE\n"
 //! test(hungry): console-contains "all live\n"
 //! test(hungry): timeout 120
 //! test(redis): disk root=debian:redis-server

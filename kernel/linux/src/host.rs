@@ -1,5 +1,6 @@
 //! What an app has on a host in the place of devices.
 
+use crate::memory::Ram;
 use crate::socket::Network;
 use crate::socket::inet::Device;
 use alloc::rc::Rc;
@@ -9,9 +10,9 @@ use ip::{OneOf, Stack};
 
 /// Programs cannot have a host's own sockets.
 impl<N: Net + 'static> Device for OneOf<Stack<N>, Sockets> {
-    fn network(self) -> Option<Rc<dyn Network>> {
+    fn network(self, ram: &Rc<Ram>) -> Option<Rc<dyn Network>> {
         match self {
-            Self::First(stack) => stack.network(),
+            Self::First(stack) => stack.network(ram),
             Self::Second(_) => None,
         }
     }

@@ -51,7 +51,7 @@ pub async fn to_end(system: &System) -> i32 {
                 status
             } else {
                 let kill = Status::signal(Signal::KILL);
-                system.processes().iter().for_each(|it| it.end(kill));
+                system.processes().for_each(|it| it.end(kill));
                 system.ended().await
             }
         }

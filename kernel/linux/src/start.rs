@@ -219,7 +219,7 @@ pub async fn machine<I: Device, B: Block + 'static>(ip: I, root: B) -> Result<Rc
     let disk = AnyInodes::open(root).await.map_err(Error::Disk)?;
     let below = OnDisk::root(disk).await.map_err(Error::Tree)?;
     system.tree.set_root(Store::over(&system.budget, &system.ram, below), "overlay");
-    system.network.replace(ip.network());
+    system.network.replace(ip.network(&system.ram));
     system.programs.replace(Some(Rc::new(Tree(Rc::downgrade(&system)))));
     connect_terminals(&system);
     Ok(system)

@@ -18,7 +18,7 @@ use crate::time::Page;
 use crate::tty::Terminals;
 use crate::watch::Watch;
 use alloc::boxed::Box;
-use alloc::rc::{Rc, Weak};
+use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -52,7 +52,7 @@ pub struct System {
     /// All terminals.
     pub terminals: Rc<Terminals>,
     /// All processes, by number; those that nobody has waited for as well.
-    processes: RefCell<LiteMap<i32, Weak<Process>>>,
+    processes: RefCell<LiteMap<i32, Rc<Process>>>,
     /// The names of Unix sockets.
     pub unix: Rc<Registry>,
     /// What makes sockets of the internet, if there is a network.
@@ -172,7 +172,7 @@ impl System {
 
     /// Whether a process, thread, group or session has that number.
     fn uses(&self, id: i32) -> bool {
-        self.processes().iter().any(|it| {
+        self.processes().any(|it| {
             it.id == id || it.group() == id || it.session() == id || it.thread(id).is_some()
         })
     }
@@ -192,74 +192,117 @@ impl System {
     #[must_use]
     pub fn threads_of(&self, user: u32) -> usize {
         let processes = self.processes.borrow();
-        let all = processes.values().filter_map(Weak::upgrade);
-        let own = all.filter(|it| it.credentials.borrow().user.real == user);
+        let own = processes.values().filter(|it| it.credentials.borrow().user.real == user);
         own.map(|it| it.signals.receivers().borrow().len().max(1)).sum()
     }
 
     /// Adds a process.
     pub fn add(&self, process: &Rc<Process>) {
-        self.processes.borrow_mut().insert(process.id, Rc::downgrade(process));
+        self.processes.borrow_mut().insert(process.id, Rc::clone(process));
     }
 
     /// Returns the process of that number.
     #[must_use]
     pub fn process(&self, id: i32) -> Option<Rc<Process>> {
-        self.processes.borrow().get(&id).and_then(Weak::upgrade)
+        self.processes.borrow().get(&id).cloned()
     }
 
     /// Returns the process that has a thread of that number, and the thread.
     #[must_use]
     pub fn thread(&self, id: i32) -> Option<(Rc<Process>, Rc<crate::signal::Receiver>)> {
         let found = |it: Rc<Process>| it.thread(id).map(|thread| (it, thread));
-        self.process(id).and_then(found).or_else(|| self.processes().into_iter().find_map(found))
+        self.process(id).and_then(found).or_else(|| self.processes().find_map(found))
     }
 
-    /// Returns all processes, by number.
+    /// Returns all processes, by number. They may come and go meanwhile: each is looked for when it
+    /// is asked for, so that this takes no memory. The end of a process has none.
+    pub fn processes(&self) -> impl Iterator<Item = Rc<Process>> {
+        let mut last = 0;
+        core::iter::from_fn(move || {
+            let all = self.processes.borrow();
+            let next = all.find_index(&last).map_or_else(|it| it, |it| it + 1);
+            let (&id, process) = all.get_indexed(next)?;
+            last = id;
+            Some(Rc::clone(process))
+        })
+    }
+
+    /// Returns how many processes there are, with those that nobody has waited for.
     #[must_use]
-    pub fn processes(&self) -> Vec<Rc<Process>> {
-        self.processes.borrow().values().filter_map(Weak::upgrade).collect()
+    pub fn process_count(&self) -> usize {
+        self.processes.borrow().len()
+    }
+
+    /// Returns the children of a process, by number; those as well that have ended and that it has
+    /// not waited for.
+    pub fn children(&self, parent: &Process) -> impl Iterator<Item = Rc<Process>> {
+        self.processes().filter(move |it| it.is_child_of(parent))
     }
 
     /// Sends a signal to all processes of a group. Returns whether there are any.
     pub fn group_signal(&self, group: i32, info: Info) -> bool {
-        let mut members = self.processes();
-        members.retain(|it| it.group() == group);
-        for member in &members {
+        let mut any = false;
+        for member in self.processes().filter(|it| it.group() == group) {
             // Only real-time signals can be too many.
             let _ = member.send(info);
+            any = true;
         }
-        !members.is_empty()
+        any
     }
 
     /// Whether a group has nobody who could let it go on: no member has a parent in another
     /// group of the same session.
     #[must_use]
     pub fn is_orphaned(&self, group: i32) -> bool {
-        let cares = |it: &Rc<Process>| {
-            let parent = it.parent().filter(|_| it.status().is_none());
+        self.will_be_orphaned(group, None)
+    }
+
+    /// The same, as it will be once `heir` has the children of the other one. Who has ended no
+    /// longer counts.
+    fn will_be_orphaned(&self, group: i32, left: Option<(&Process, Option<&Rc<Process>>)>) -> bool {
+        let parent = |it: &Process| match left {
+            Some((ended, heir)) if it.is_child_of(ended) => heir.cloned(),
+            _ => it.parent(),
+        };
+        let cares = |it: &Process| {
+            let parent = parent(it).filter(|parent| parent.status().is_none());
             parent.is_some_and(|parent| parent.group() != group && parent.session() == it.session())
         };
-        !self.processes().iter().any(|it| it.group() == group && cares(it))
+        let mut members = self.processes().filter(|it| it.group() == group);
+        !members.any(|it| it.status().is_none() && cares(&it))
+    }
+
+    /// Hangs up a group that is stopped, and that nobody could let go on any more.
+    fn hang_up(&self, group: i32, left: Option<(&Process, Option<&Rc<Process>>)>) {
+        let mut members = self.processes().filter(|it| it.group() == group);
+        if members.any(|it| it.signals.stopped().is_some()) && self.will_be_orphaned(group, left) {
+            self.group_signal(group, Info::kernel(Signal::HUP));
+            self.group_signal(group, Info::kernel(Signal::CONT));
+        }
     }
 
     /// Forgets a process that somebody has waited for, and adds the time that it ran to its
     /// parent's.
     pub(crate) fn reap(&self, process: &Process) {
-        if self.processes.borrow_mut().remove(&process.id).is_some() {
-            self.ended_processes.update(|it| it.saturating_sub(1));
-        }
+        self.forget(process.id);
         if let Some(parent) = process.parent() {
             let ran = process.cpu_time() + process.children_ran.get();
             parent.children_ran.update(|it| it + ran);
             let most = process.resident.get().max(process.children_resident.get());
             parent.children_resident.update(|it| it.max(most));
-            let child = parent.children.borrow_mut().remove(&process.id);
-            drop(child);
         }
     }
 
-    /// The last thread of a process has ended: gives its children away, and tells its parent.
+    /// Forgets one that has ended.
+    fn forget(&self, id: i32) {
+        let gone = self.processes.borrow_mut().remove(&id);
+        if gone.is_some() {
+            self.ended_processes.update(|it| it.saturating_sub(1));
+        }
+    }
+
+    /// The last thread of a process has ended: gives its children away, and tells its parent. There
+    /// may be no memory for anything.
     pub(crate) fn process_ended(&self, process: &Rc<Process>, status: Status) {
         self.ended_processes.update(|it| it + 1);
         // Groups that it held: its own, if its parent is in another one of its session, and those
@@ -267,31 +310,35 @@ impl System {
         let holds = |parent: &Process, child: &Process| {
             parent.group() != child.group() && parent.session() == child.session()
         };
-        let own = process.parent().filter(|it| holds(it, process)).map(|_| process.group());
-        let children = process.children.take();
+        let own = process.parent().is_some_and(|it| holds(&it, process));
         let heir = core::iter::successors(process.parent(), |it| it.parent())
             .find(|it| it.controls.reaps.get() && !it.is_over())
             .or_else(|| self.process(1).filter(|it| it.id != process.id));
-        for child in children.values() {
+        // What a group is to become is asked for once, of many children that are in it.
+        let mut last = None;
+        for child in self.children(process).filter(|it| holds(process, it)) {
+            if last.replace(child.group()) != Some(child.group()) {
+                self.hang_up(child.group(), Some((process, heir.as_ref())));
+            }
+        }
+        for child in self.children(process) {
             let signal = u64::try_from(child.controls.parent_ended.get());
             if let Some(signal) = signal.ok().and_then(Signal::new) {
                 let _ = child.send(Info::user(signal, process.id, 0));
             }
             if let Some(heir) = &heir {
                 child.set_parent(heir);
-                heir.children.borrow_mut().insert(child.id, Rc::clone(child));
                 child.exit_signal.set(Signal::CHLD.number());
                 if let Some(status) = child.status()
                     && child.tell_end(status)
                 {
-                    self.reap(child);
+                    self.reap(&child);
                 }
             }
         }
-        let below = children.values().filter(|it| holds(process, it)).map(|it| it.group());
-        let mut groups: Vec<i32> = below.chain(own).collect();
-        groups.sort_unstable();
-        groups.dedup();
+        if own {
+            self.hang_up(process.group(), None);
+        }
         if process.session() == process.id
             && let Some(end) = &*self.session_end.borrow()
         {
@@ -300,20 +347,19 @@ impl System {
         if process.tell_end(status) {
             self.reap(process);
         }
-        let all = self.processes();
-        for group in groups {
-            let stopped = |it: &Rc<Process>| it.group() == group && it.signals.stopped().is_some();
-            if all.iter().any(stopped) && self.is_orphaned(group) {
-                self.group_signal(group, Info::kernel(Signal::HUP));
-                self.group_signal(group, Info::kernel(Signal::CONT));
-            }
-        }
         if process.id == 1 {
             self.status.set(Some(status));
-            all.iter().filter(|it| it.id != 1).for_each(|it| it.end(Status::signal(Signal::KILL)));
-            self.processes.borrow_mut().remove(&1);
+            self.forget(1);
+            // Nobody waits for the others any more.
+            for other in self.processes() {
+                match other.status() {
+                    Some(_) => self.forget(other.id),
+                    None => other.end(Status::signal(Signal::KILL)),
+                }
+            }
         }
         if self.status.get().is_some() {
+            self.forget(process.id);
             self.ended.raise();
         }
     }

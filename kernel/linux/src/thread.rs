@@ -389,9 +389,8 @@ impl Caller for Thread {
     }
 
     fn session_of(&self, group: i32) -> Option<i32> {
-        let all = self.system.processes();
-        let member = all.iter().find(|it| it.group() == group);
-        member.or_else(|| all.iter().find(|it| it.id == group)).map(|it| it.session())
+        let member = self.system.processes().find(|it| it.group() == group);
+        member.or_else(|| self.system.process(group)).map(|it| it.session())
     }
 
     fn fs(&self) -> Rc<Place> {

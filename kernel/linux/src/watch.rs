@@ -1,5 +1,6 @@
 //! Tells those who wait when something can be read or written.
 
+use crate::errno::Errno;
 use alloc::sync::{Arc, Weak};
 use alloc::task::Wake;
 use alloc::vec::Vec;
@@ -128,12 +129,11 @@ impl Watch {
         if let Some(outer) = outer {
             outer.pass_on(cause);
         }
-        let alive: Vec<_> = listeners.into_iter().filter(|it| it.strong_count() > 0).collect();
+        let mut alive = listeners;
+        alive.retain(|it| it.strong_count() > 0);
         alive.iter().filter_map(Weak::upgrade).for_each(|it| it.changed(cause));
-        // Those that came meanwhile stand behind the others.
-        let mut state = self.0.lock();
-        let new = core::mem::replace(&mut state.listeners, alive);
-        state.listeners.extend(new);
+        // None comes meanwhile: it would have to change the watch.
+        self.0.lock().listeners = alive;
     }
 
     /// Waits until it was raised more often than `changes`.
@@ -160,14 +160,18 @@ impl Watch {
     }
 
     /// Adds a listener, until it is dropped.
-    pub fn listen(&self, listener: Weak<dyn Listener>) {
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub fn listen(&self, listener: Weak<dyn Listener>) -> Result<(), Errno> {
         let listeners = &mut self.0.lock().listeners;
         if listeners.len() == listeners.capacity() {
             // It may never be raised. Those that are gone make room, before there is more.
             listeners.retain(|it| it.strong_count() > 0);
-            listeners.reserve(listeners.len().max(4));
+            listeners.try_reserve(listeners.len().max(4)).map_err(|_| Errno::ENOMEM)?;
         }
         listeners.push(listener);
+        Ok(())
     }
 }
 
@@ -201,7 +205,7 @@ mod tests {
         let watch = Watch::new();
         let count = Arc::new(Count::default());
         let listener: Weak<dyn Listener> = Arc::downgrade(&(count.clone() as Arc<dyn Listener>));
-        watch.listen(listener);
+        watch.listen(listener).unwrap();
         let before = watch.changes();
         block_on(join(watch.changed_since(before), async {
             yield_now().await;
@@ -219,9 +223,9 @@ mod tests {
         let watch = Watch::new();
         let listener = || Arc::new(Count::default()) as Arc<dyn Listener>;
         let stays = listener();
-        watch.listen(Arc::downgrade(&stays));
+        watch.listen(Arc::downgrade(&stays)).unwrap();
         for _ in 0..1000 {
-            watch.listen(Arc::downgrade(&listener()));
+            watch.listen(Arc::downgrade(&listener())).unwrap();
         }
         let listeners = watch.0.lock().listeners.len();
         assert!(listeners <= 8, "{listeners}");

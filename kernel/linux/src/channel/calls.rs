@@ -94,15 +94,15 @@ fn timerfd_settime(thread: &Rc<Thread>, [fd, flags, new, old, ..]: Args) -> Answ
     let memory = thread.memory();
     let Itimerspec { interval, value } = memory.get(new)?;
     let setting = Setting { interval: interval.duration()?, value: value.duration()? };
-    let open = thread.process.files().get(fd)?;
-    let timer = open.as_kind::<Timer>().ok_or(Errno::EINVAL)?;
     if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL.into());
     }
+    let open = thread.process.files().get(fd)?;
+    let timer = open.as_kind::<Timer>().ok_or(Errno::EINVAL)?;
     if old != 0 {
         memory.put(old, &told(timer.get()))?;
     }
-    timer.set(setting, flags & TFD_TIMER_ABSTIME != 0);
+    timer.set(setting, flags & TFD_TIMER_ABSTIME != 0)?;
     Ok(().into())
 }
 

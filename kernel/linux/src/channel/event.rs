@@ -2,15 +2,14 @@
 
 use crate::errno::Errno;
 use crate::file::{At, File, Open, Stat, Type, next_inode};
-use crate::memory::{Sink, Source};
+use crate::memory::{Sink, Source, Text};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
 /// The most that it counts to.
 const MOST: u64 = u64::MAX - 1;
@@ -38,9 +37,8 @@ impl File for Event {
         "[eventfd]"
     }
 
-    fn tell(&self, text: &mut String) {
-        let _ =
-            writeln!(text, "eventfd-count: {:16x}\neventfd-id: {}", self.count.get(), self.inode);
+    fn tell(&self, text: &mut Text) -> fmt::Result {
+        writeln!(text, "eventfd-count: {:16x}\neventfd-id: {}", self.count.get(), self.inode)
     }
 
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {

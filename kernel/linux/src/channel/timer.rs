@@ -2,17 +2,16 @@
 
 use crate::errno::Errno;
 use crate::file::{At, File, Open, Stat, Type, next_inode};
-use crate::memory::Sink;
+use crate::memory::{Sink, Text};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::time::Duration;
-use kernel::task::{Task, spawn};
+use kernel::task::{Task, try_spawn};
 use kernel::time::{Instant, sleep_until, wall_clock};
 
 /// Which clock a timer follows. Nobody sets the clocks, so both run alike.
@@ -85,28 +84,32 @@ impl Timer {
     }
 
     /// Arms it, or with a value of zero disarms it. `absolute`: the value is a time of its clock.
-    pub fn set(&self, setting: Setting, absolute: bool) {
+    ///
+    /// # Errors
+    /// `ENOMEM`: it is not armed.
+    pub fn set(&self, setting: Setting, absolute: bool) -> Result<(), Errno> {
         self.interval.set(setting.interval);
         self.next.set(None);
         self.alarm.take();
         if setting.value.is_zero() {
-            return;
+            return Ok(());
         }
         let wait = match absolute {
             true => setting.value.saturating_sub(self.clock.now()),
             false => setting.value,
         };
-        self.arm(Instant::now().saturating_add(wait));
+        self.arm(Instant::now().saturating_add(wait))
     }
 
-    fn arm(&self, next: Instant) {
-        self.next.set(Some(next));
+    fn arm(&self, next: Instant) -> Result<(), Errno> {
         let expired = Arc::clone(&self.expired);
-        let alarm = spawn(async move {
+        let alarm = try_spawn(async move {
             sleep_until(next).await;
             expired.raise();
         });
-        self.alarm.replace(Some(alarm));
+        self.alarm.replace(Some(alarm.ok_or(Errno::ENOMEM)?));
+        self.next.set(Some(next));
+        Ok(())
     }
 
     /// How often it expired and nobody has read it.
@@ -132,11 +135,11 @@ impl File for Timer {
         "[timerfd]"
     }
 
-    fn tell(&self, text: &mut String) {
+    fn tell(&self, text: &mut Text) -> fmt::Result {
         let (clock, ticks) =
             (u8::from(self.clock == Clock::Monotonic), self.missed(Instant::now()));
         let Setting { interval, value } = self.get();
-        let _ = writeln!(
+        writeln!(
             text,
             "clockid: {clock}\nticks: {ticks}\nsettime flags: 00\nit_value: ({}, {})\n\
              it_interval: ({}, {})",
@@ -144,7 +147,7 @@ impl File for Timer {
             value.subsec_nanos(),
             interval.as_secs(),
             interval.subsec_nanos(),
-        );
+        )
     }
 
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
@@ -155,11 +158,12 @@ impl File for Timer {
         if count == 0 {
             return Err(Stop::Wait);
         }
+        let (next, interval) = (self.next.get(), self.interval.get());
         to.put(&count.to_le_bytes())?;
-        let interval = self.interval.get();
-        match self.next.get() {
+        match next {
+            // Without memory for that nothing was read, and it stays expired.
             Some(next) if !interval.is_zero() => {
-                self.arm(next.saturating_add(saturating_mul(interval, count)));
+                self.arm(next.saturating_add(saturating_mul(interval, count)))?;
             }
             _ => self.next.set(None),
         }
@@ -206,7 +210,7 @@ mod tests {
         kernel::testing::simulate_time();
         block_on(async {
             let timer = Timer::new(Clock::Monotonic);
-            timer.set(Setting { interval: 10 * MS, value: 5 * MS }, false);
+            timer.set(Setting { interval: 10 * MS, value: 5 * MS }, false).unwrap();
             assert!(matches!(read(&timer), Err(Stop::Wait)));
             sleep(26 * MS).await;
             assert_eq!(read(&timer).unwrap(), 3);
@@ -225,13 +229,13 @@ mod tests {
         kernel::testing::simulate_time();
         block_on(async {
             let timer = Timer::new(Clock::Monotonic);
-            timer.set(Setting { interval: Duration::ZERO, value: 5 * MS }, false);
+            timer.set(Setting { interval: Duration::ZERO, value: 5 * MS }, false).unwrap();
             sleep(50 * MS).await;
             assert_eq!(timer.get(), Setting::default());
             assert_eq!(read(&timer).unwrap(), 1);
             assert!(matches!(read(&timer), Err(Stop::Wait)));
-            timer.set(Setting { interval: MS, value: MS }, false);
-            timer.set(Setting::default(), false);
+            timer.set(Setting { interval: MS, value: MS }, false).unwrap();
+            timer.set(Setting::default(), false).unwrap();
             sleep(50 * MS).await;
             assert!(timer.ready().is_empty());
         });
@@ -243,7 +247,7 @@ mod tests {
         block_on(async {
             sleep(9 * MS).await;
             let timer = Timer::new(Clock::Monotonic);
-            timer.set(Setting { interval: Duration::ZERO, value: MS }, true);
+            timer.set(Setting { interval: Duration::ZERO, value: MS }, true).unwrap();
             assert_eq!(read(&timer).unwrap(), 1);
         });
     }

@@ -140,7 +140,7 @@ pub(super) async fn begin(
     let hidden = hidden.into_iter().flatten().any(|it| !it.is_readable(caller));
     let undumpable = other || hidden || was.iter().any(|it| it.real != it.effective);
     let memory = Rc::new(Memory::new(&system.ram)?);
-    system.ram.adopt(&memory);
+    system.ram.adopt(&memory)?;
     let texts = (given.as_slice(), &wish.arguments, &wish.environment);
     let limits = (process.memory_limits(), &system.clocks);
     let image =

@@ -39,7 +39,7 @@ pub async fn first(
     prepare: impl AsyncFnOnce(&Rc<Thread>) -> Result<(), Errno>,
 ) -> Result<Rc<Thread>, Errno> {
     let memory = Rc::new(Memory::new(&system.ram)?);
-    system.ram.adopt(&memory);
+    system.ram.adopt(&memory)?;
     let process = Process::new(system.next_id()?, &memory);
     let signals = Receiver::new(process.id, Set::EMPTY);
     let context = Context::new(0, 0).ok_or(Errno::ENOMEM)?;

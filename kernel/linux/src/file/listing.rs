@@ -2,11 +2,8 @@
 
 use super::Type;
 use crate::errno::Errno;
-use crate::memory::is_refused;
+use crate::memory::widen;
 use alloc::vec::Vec;
-
-/// Bytes of a listing that is not refused: what is under way asks for so much (rule S8).
-const SMALL: usize = 4096;
 
 /// Names with what is known of them. Their bytes are in one piece, and take no more than there is:
 /// how many there are a program chose.
@@ -57,14 +54,8 @@ impl Listing {
         kind: Option<Type>,
     ) -> Result<(), Errno> {
         let (bytes, entries) = (&mut self.bytes, &mut self.entries);
-        let grows =
-            bytes.capacity() - bytes.len() < name.len() || entries.capacity() == entries.len();
-        let size = bytes.len() + name.len() + (entries.len() + 1) * size_of::<Entry>();
-        if grows && size > SMALL && is_refused() {
-            return Err(Errno::ENOMEM);
-        }
-        bytes.try_reserve(name.len()).map_err(|_| Errno::ENOMEM)?;
-        entries.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        widen(bytes, name.len())?;
+        widen(entries, 1)?;
         let (start, length) = (bytes.len(), name.len());
         bytes.extend_from_slice(name);
         entries.insert(at.min(entries.len()), Entry { start, length, number, kind });

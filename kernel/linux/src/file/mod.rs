@@ -31,15 +31,15 @@ pub use table::Files;
 pub use tree::{Driver, Found, LONGEST_PATH, Mount, Tree, Walk};
 
 use crate::errno::Errno;
-use crate::memory::{Memory, Sink, Source};
+use crate::memory::{Memory, Sink, Source, Text};
 use crate::signal::{Receiver, Signals};
 use crate::stop::{Pages, Stop};
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
+use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use extras::Owner;
@@ -282,8 +282,12 @@ pub trait File: Any {
     }
 
     /// Tells what is particular to its kind, in lines of `/proc/self/fdinfo` (proc(5)).
-    fn tell(&self, text: &mut String) {
+    ///
+    /// # Errors
+    /// Without memory for them.
+    fn tell(&self, text: &mut Text) -> fmt::Result {
         let _ = text;
+        Ok(())
     }
 
     /// Moves the position (lseek(2)).

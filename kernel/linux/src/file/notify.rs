@@ -3,7 +3,8 @@
 use super::extras::{Watcher, are_watched};
 use super::{At, Caller, File, Inode, Open, Place, Stat, Type, next_inode};
 use crate::errno::Errno;
-use crate::memory::{Sink, Source};
+use crate::memory::{Ram, Sink, Source};
+use crate::process::grows;
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::collections::VecDeque;
@@ -24,13 +25,33 @@ const WATCHES: usize = 65_536;
 /// The length of `struct inotify_event` without a name, to a multiple of which that is padded.
 const HEAD: usize = 16;
 
+/// The event that tells that others found no room.
+const OVERFLOW: [u8; HEAD] = {
+    let mut event = [0; HEAD];
+    let (watch, mask) = ([0xff; 4], abi::IN_Q_OVERFLOW.to_le_bytes());
+    let mut at = 0;
+    while at < 4 {
+        (event[at], event[4 + at]) = (watch[at], mask[at]);
+        at += 1;
+    }
+    event
+};
+
+/// Returns what a program reads of an event that waits.
+const fn told(event: &Vec<u8>) -> &[u8] {
+    if event.is_empty() { &OVERFLOW } else { event.as_slice() }
+}
+
 /// What is watched, and the mask of that.
 type Watched = (Rc<dyn Inode>, u32);
 
 /// An open inotify instance.
 pub struct Inotify {
     me: Weak<Self>,
+    /// Those that wait to be read; an empty one says that others found no room. There is room for
+    /// one of these.
     events: RefCell<VecDeque<Vec<u8>>>,
+    ram: Rc<Ram>,
     /// What is watched, by the number of the watch, with the mask.
     watches: RefCell<LiteMap<i32, Watched>>,
     last: Cell<i32>,
@@ -39,11 +60,12 @@ pub struct Inotify {
 }
 
 impl Inotify {
-    /// Makes one that watches nothing.
-    pub fn new() -> Rc<Self> {
+    /// Makes one that watches nothing, whose events take of `ram`.
+    pub fn new(ram: &Rc<Ram>) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
-            events: RefCell::default(),
+            events: RefCell::new(VecDeque::with_capacity(1)),
+            ram: Rc::clone(ram),
             watches: RefCell::default(),
             last: Cell::new(0),
             changed: Watch::new(),
@@ -70,9 +92,11 @@ impl Inotify {
             extras.watch(me, watch, *old)?;
             return Ok(watch);
         }
-        if watches.len() >= WATCHES || kernel::memory::is_low() {
+        if watches.len() >= WATCHES {
             return Err(Errno::ENOSPC);
         }
+        self.ram.check()?;
+        grows::<(i32, Watched)>(watches.len())?;
         let watch = self.last.get().checked_add(1).ok_or(Errno::ENOSPC)?;
         extras.watch(me, watch, kept)?;
         self.last.set(watch);
@@ -97,16 +121,14 @@ impl Inotify {
     /// Adds an event, unless it is as the last one.
     fn queue(&self, watch: i32, mask: u32, cookie: u32, name: &[u8]) {
         let padded = if name.is_empty() { 0 } else { (name.len() + 1).next_multiple_of(HEAD) };
+        let has_room = self.ram.has_room();
         let mut event = Vec::new();
         let mut events = self.events.borrow_mut();
-        let is_full = events.len() >= EVENTS;
-        if is_full || event.try_reserve_exact(HEAD + padded).is_err() || kernel::memory::is_low() {
-            let overflow = events.back().is_some_and(|it| it.get(..4) == Some(&[0xff; 4]));
-            if !overflow {
-                let mut event = [0_u8; HEAD];
-                event[..4].fill(0xff);
-                event[4..8].copy_from_slice(&abi::IN_Q_OVERFLOW.to_le_bytes());
-                events.push_back(event.to_vec());
+        // With room for one that says that there was none.
+        let fits = events.len() < EVENTS && has_room && events.try_reserve(2).is_ok();
+        if !fits || event.try_reserve_exact(HEAD + padded).is_err() {
+            if events.back().is_none_or(|it| !it.is_empty()) {
+                events.push_back(Vec::new());
             }
         } else {
             event.extend_from_slice(&watch.to_le_bytes());
@@ -115,7 +137,7 @@ impl Inotify {
             event.extend_from_slice(&(padded as u32).to_le_bytes());
             event.extend_from_slice(name);
             event.resize(HEAD + padded, 0);
-            if events.back() != Some(&event) && events.try_reserve(1).is_ok() {
+            if events.back() != Some(&event) {
                 events.push_back(event);
             }
         }
@@ -152,11 +174,11 @@ impl File for Inotify {
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         let mut events = self.events.borrow_mut();
         let Some(first) = events.front() else { return Err(Stop::Wait) };
-        if to.left() < first.len() {
+        if to.left() < told(first).len() {
             return Err(Errno::EINVAL.into());
         }
         let mut done = 0;
-        while let Some(event) = events.front().filter(|it| it.len() <= to.left()) {
+        while let Some(event) = events.front().map(told).filter(|it| it.len() <= to.left()) {
             match to.put(event) {
                 Ok(count) if count == event.len() => done += count,
                 Ok(_) => return Err(Errno::EFAULT.into()),
@@ -190,7 +212,7 @@ impl File for Inotify {
         if request != FIONREAD {
             return Err(Errno::ENOTTY.into());
         }
-        let length: usize = self.events.borrow().iter().map(Vec::len).sum();
+        let length: usize = self.events.borrow().iter().map(|it| told(it).len()).sum();
         caller.memory().put(argument, &i32::try_from(length).unwrap_or(i32::MAX))?;
         Ok(0)
     }

@@ -3,7 +3,7 @@
 use super::Open;
 use super::extras::Owner;
 use crate::errno::Errno;
-use crate::memory::Ram;
+use crate::memory::{Ram, widen};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -48,8 +48,7 @@ impl Files {
     pub fn copy(&self) -> Result<Self, Errno> {
         let old = self.entries.borrow();
         let used = old.iter().rposition(Option::is_some).map_or(0, |it| it + 1);
-        let mut entries = Vec::new();
-        entries.try_reserve_exact(used).map_err(|_| Errno::ENOMEM)?;
+        let mut entries = self.ram.sized(used)?;
         entries.extend(old.iter().take(used).cloned());
         Ok(Self {
             entries: RefCell::new(entries),
@@ -110,12 +109,7 @@ impl Files {
         if length > entries.capacity() {
             let bytes = length * size_of::<Option<Entry>>();
             self.ram.check_size(bytes)?;
-            entries.try_reserve(length - entries.len()).map_err(|_| Errno::ENOMEM)?;
-            // One that would leave too little is not kept.
-            if let Err(errno) = self.ram.check_size(bytes) {
-                entries.shrink_to_fit();
-                return Err(errno);
-            }
+            widen(entries, length - entries.len())?;
         }
         Ok(())
     }
@@ -256,11 +250,16 @@ impl Files {
         entries.iter().flatten().for_each(|it| it.open.closed_by(self));
     }
 
-    /// Returns the numbers that are open, in order (`/proc/self/fd`).
-    #[must_use]
-    pub fn numbers(&self) -> Vec<usize> {
-        let entries = self.entries.borrow();
-        entries.iter().enumerate().filter(|(_, it)| it.is_some()).map(|(fd, _)| fd).collect()
+    /// Returns the numbers that are open, in order (`/proc/self/fd`). Others may be opened and
+    /// closed meanwhile.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let entries = self.entries.borrow();
+            let found = entries.iter().skip(next).position(Option::is_some)? + next;
+            next = found + 1;
+            Some(found)
+        })
     }
 }
 

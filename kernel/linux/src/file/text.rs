@@ -3,7 +3,7 @@
 use super::texts::Take;
 use super::{At, File, Inode, Open, Stat};
 use crate::errno::Errno;
-use crate::memory::{Sink, Source};
+use crate::memory::{Sink, Source, is_refused};
 use crate::stop::Stop;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -11,6 +11,9 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::RefCell;
 use linux_raw_sys::general::{SEEK_CUR, SEEK_END, SEEK_SET};
+
+/// Bytes of a text that is kept in any case: what is under way asks for so much (rule S8).
+const SMALL: usize = 4096;
 
 /// The most bytes that are written at once.
 const MOST: usize = 4096;
@@ -45,6 +48,9 @@ impl File for TextFile {
                 return Err(Errno::ENOMEM.into());
             }
             let text = (self.make)()?;
+            if text.capacity() > SMALL && is_refused() {
+                return Err(Errno::ENOMEM.into());
+            }
             *self.text.borrow_mut() = Some(text);
         }
         let text = self.text.borrow();

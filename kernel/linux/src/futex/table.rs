@@ -1,6 +1,7 @@
 //! Who waits at which word of memory.
 
 use crate::memory::Key;
+use crate::process::grows;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
@@ -52,6 +53,7 @@ impl Futexes {
         // Each thread waits for few, and those that run may wait, however little there is.
         crate::process::free(2 * size_of::<Waiter>() + 16 * 64).ok()?;
         let mut table = self.0.borrow_mut();
+        grows::<(Key, VecDeque<Rc<Waiter>>)>(table.len()).ok()?;
         let queue = table.entry(key).or_default();
         queue.try_reserve(1).ok()?;
         let waiter = Rc::new(Waiter {
@@ -107,6 +109,7 @@ impl Futexes {
             return Some((woken, table.get(&from).map_or(0, VecDeque::len).min(most)));
         }
         let mut table = self.0.borrow_mut();
+        grows::<(Key, VecDeque<Rc<Waiter>>)>(table.len()).ok()?;
         let Some(mut source) = table.remove(&from) else { return Some((woken, 0)) };
         let count = source.len().min(most);
         let target = table.entry(to).or_default();

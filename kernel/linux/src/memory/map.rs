@@ -133,7 +133,7 @@ impl Memory {
     ///
     /// # Errors
     /// `EINVAL` for no length, an address within a page, or beyond all addresses; `ENOMEM` if it
-    /// cuts an area in two and there are too many.
+    /// cuts an area in two and there are too many, or memory is nearly gone.
     pub fn unmap(&self, at: usize, length: usize) -> Result<(), Errno> {
         let range = range(at, length).map_err(|_| Errno::EINVAL)?;
         if range.is_empty() {
@@ -142,8 +142,12 @@ impl Memory {
         let mut areas = self.areas.borrow_mut();
         let inside = areas.at(range.start);
         let cut = inside.is_some_and(|(start, it)| start < range.start && range.end < it.end);
-        if cut && !areas.can_grow() {
-            return Err(Errno::ENOMEM);
+        if cut {
+            if !areas.can_grow() {
+                return Err(Errno::ENOMEM);
+            }
+            // Each is memory for the kernel, of which a program can make many that way.
+            self.ram.check_under_way()?;
         }
         self.space.borrow_mut().unmap(range.clone());
         areas.remove(range);

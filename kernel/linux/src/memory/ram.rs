@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
+use core::fmt;
 use kernel::memory::{is_low, is_nearly_gone, is_short, stats};
 use kernel::user::Frame;
 
@@ -18,6 +19,41 @@ const AHEAD: usize = 4;
 /// Bytes of a list that take no look at the memory: what is under way asks for so much (rule S8).
 const SMALL: usize = 4096;
 
+/// Makes room for `more` in a list of the kernel's that is as long as programs will have it: up to
+/// 4 KiB are for what is under way (rule S8), and of one that would leave too little nothing is kept.
+///
+/// # Errors
+/// `ENOMEM`
+pub(crate) fn widen<T>(list: &mut Vec<T>, more: usize) -> Result<(), Errno> {
+    if list.capacity() - list.len() >= more {
+        return Ok(());
+    }
+    let is_large = (list.len() + more).saturating_mul(size_of::<T>()) > SMALL;
+    if is_large && is_refused() {
+        return Err(Errno::ENOMEM);
+    }
+    list.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+    if is_large && is_refused() {
+        // To no less: the heap makes that smaller in place, and a small one may have to be moved.
+        list.shrink_to(SMALL / size_of::<T>());
+        return Err(Errno::ENOMEM);
+    }
+    Ok(())
+}
+
+/// A text of the kernel's that is as long as programs will have it: what finds no [room](widen) is
+/// an error.
+#[derive(Debug, Default)]
+pub struct Text(pub Vec<u8>);
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        widen(&mut self.0, more.len()).map_err(|_| fmt::Error)?;
+        self.0.extend_from_slice(more.as_bytes());
+        Ok(())
+    }
+}
+
 /// Entries that a cache looks at for each page that it is asked for.
 const LOOKS: usize = 8;
 
@@ -28,10 +64,17 @@ const KEPT: usize = 64;
 /// Free pages that suffice where the rest of the memory is short.
 const SPARE: usize = 32;
 
-/// Returns whether caches should give up pages before somebody gets one.
+/// Returns whether caches should give up pages before somebody gets one. Free pages are no room for
+/// anything else, and even a page may need a table: where the rest of the memory is nearly gone, they
+/// do not suffice.
 #[must_use]
 pub(crate) fn is_tight() -> bool {
-    is_short() && Frame::spare() < SPARE
+    is_short() && !suffice(Frame::spare(), is_nearly_gone())
+}
+
+/// Whether so many free pages suffice for who needs one.
+const fn suffice(pages: usize, nearly_gone: bool) -> bool {
+    pages >= SPARE && !nearly_gone
 }
 
 /// Returns whether a program may have no more memory, for which [caches](Ram::has_room) were asked
@@ -87,10 +130,15 @@ impl Ram {
     }
 
     /// Adds the memory of a process, of which pages of files are taken when there are no others.
-    pub(crate) fn adopt(&self, memory: &Rc<Memory>) {
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub(crate) fn adopt(&self, memory: &Rc<Memory>) -> Result<(), Errno> {
         let mut memories = self.memories.borrow_mut();
         memories.retain(|it| it.strong_count() > 0);
+        memories.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         memories.push(Rc::downgrade(memory));
+        Ok(())
     }
 
     /// Returns how many bytes caches could give up at most.
@@ -224,5 +272,36 @@ impl Ram {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::fmt::Write;
+    use kernel::testing::{simulate_memory, simulate_memory_use};
+
+    #[test]
+    fn free_pages_are_no_reason_to_take_the_last_of_the_memory_s8() {
+        assert!(suffice(SPARE, false) && !suffice(SPARE - 1, false));
+        assert!(!suffice(SPARE, true) && !suffice(usize::MAX, true));
+    }
+
+    #[test]
+    fn lists_of_programs_grow_to_4_kib_and_no_further_while_memory_is_low_u4() {
+        simulate_memory(1 << 20);
+        let fill = || {
+            let (mut list, mut text) = (Vec::new(), Text::default());
+            let listed = (0..5000_u64)
+                .take_while(|_| widen(&mut list, 1).map(|()| list.push(0_u64)).is_ok());
+            let told = (0..5000).take_while(|it| writeln!(text, "{it:7}").is_ok());
+            (listed.count(), told.count())
+        };
+        assert_eq!(fill(), (5000, 5000));
+        simulate_memory_use((1 << 20) - 4096);
+        assert_eq!(fill(), (512, 512));
+        // What is there already is used.
+        let mut list: Vec<u64> = Vec::with_capacity(1000);
+        assert_eq!((widen(&mut list, 1000), widen(&mut list, 1001)), (Ok(()), Err(Errno::ENOMEM)));
     }
 }

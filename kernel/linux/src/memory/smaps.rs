@@ -2,6 +2,7 @@
 
 use super::Memory;
 use super::area::{Backing, Flags};
+use super::ram::widen;
 use super::view::View;
 use crate::errno::Errno;
 use alloc::format;
@@ -149,7 +150,7 @@ impl Memory {
         lines.push_str(if view.shared { " sh" } else { "" });
         lines.push_str(" mr mw me");
         lines.push_str(if view.grows_down { " gd\n" } else { "\n" });
-        text.try_reserve(lines.len()).map_err(|_| Errno::ENOMEM)?;
+        widen(text, lines.len())?;
         text.extend_from_slice(lines.as_bytes());
         Ok(())
     }

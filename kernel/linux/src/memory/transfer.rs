@@ -165,7 +165,7 @@ impl<'a> Source<'a> {
         match self.from {
             Origin::Program(memory) => memory.ram().has_room(),
             Origin::Kernel(_, Some(ram)) => ram.has_room(),
-            Origin::Kernel(_, None) => !kernel::memory::is_low(),
+            Origin::Kernel(_, None) => !super::is_refused(),
         }
     }
 

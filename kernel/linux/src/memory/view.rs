@@ -2,6 +2,7 @@
 
 use super::Memory;
 use super::area::{Backing, Flags};
+use super::ram::widen;
 use crate::errno::Errno;
 use alloc::format;
 use alloc::vec::Vec;
@@ -71,7 +72,7 @@ impl View<'_> {
         );
         // Each byte of a name takes four at most.
         let most = head.len().max(NAMES) + 4 * self.name.len() + 1;
-        text.try_reserve(most).map_err(|_| Errno::ENOMEM)?;
+        widen(text, most)?;
         let begun = text.len();
         text.extend_from_slice(head.as_bytes());
         if !self.name.is_empty() {

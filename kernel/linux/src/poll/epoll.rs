@@ -3,23 +3,27 @@
 use super::set::Deadline;
 use crate::errno::Errno;
 use crate::file::{Caller, File, Open, Stat, Type, next_inode};
+use crate::memory::Text;
+use crate::process::room;
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::watch::{Cause, Heard, Listener, Ready, Watch};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::general::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
 use spin::Mutex;
 
 /// How many epolls there may be, each watched by the next (epoll_ctl(2), ELOOP).
 const DEPTH: usize = 5;
+
+/// Bytes that there have to be for one more file of an epoll, in pieces.
+const SIZE: usize = 4096;
 
 /// What is asked for of a file, and what is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +84,26 @@ impl Queue {
     }
 
     /// Knows of one more epoll that watches it.
-    fn watched(&self, link: &Arc<Link>) {
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    fn watched(&self, link: &Arc<Link>) -> Result<(), Errno> {
         let mut above = self.above.lock();
         if above.len() == above.capacity() {
             above.retain(|it| it.strong_count() > 0);
             let room = above.len().max(4);
-            above.reserve(room);
+            above.try_reserve(room).map_err(|_| Errno::ENOMEM)?;
         }
         above.push(Arc::downgrade(link));
+        Ok(())
+    }
+
+    /// Has room for so many beside those that are in it: a change finds no memory that is not there.
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    fn reserve(&self, more: usize) -> Result<(), Errno> {
+        self.items.lock().try_reserve(more).map_err(|_| Errno::ENOMEM)
     }
 
     /// Drops those that are not in `entries` any more, if they may be half of all: nobody may ever
@@ -116,6 +132,7 @@ impl Listener for Item {
             return;
         };
         if !self.queued.swap(true, Ordering::Relaxed) {
+            // There is room for each that is not in it.
             queue.items.lock().push_back(item);
         }
         // An epoll that watches this one by edges hears of each (epoll(7)).
@@ -186,9 +203,8 @@ impl Epoll {
         if self.entries.borrow().contains_key(&key) {
             return Err(Errno::EEXIST);
         }
-        if kernel::memory::is_low() {
-            return Err(Errno::ENOMEM);
-        }
+        room(caller.memory().ram(), SIZE)?;
+        self.queue.reserve(self.entries.borrow().len() + 1)?;
         let queue = Arc::downgrade(&self.queue);
         let item = Arc::new_cyclic(|itself| Item {
             key,
@@ -198,16 +214,19 @@ impl Epoll {
         });
         let listener: alloc::sync::Weak<dyn Listener> =
             Arc::downgrade(&(Arc::clone(&item) as Arc<dyn Listener>));
-        watch.listen(listener);
+        let link = match other {
+            Some(other) => {
+                let link = Arc::new(Link(Arc::downgrade(&self.queue)));
+                other.queue.watched(&link)?;
+                Some(link)
+            }
+            None => None,
+        };
+        watch.listen(listener)?;
         // What is ready already is told by the next wait; to ask has its watch armed for the rest.
         if !ready_for(caller, open, interest).is_empty() {
             item.changed(Cause::another());
         }
-        let link = other.map(|other| {
-            let link = Arc::new(Link(Arc::downgrade(&self.queue)));
-            other.queue.watched(&link);
-            link
-        });
         let mut entries = self.entries.borrow_mut();
         entries.insert(key, Entry { open: Rc::downgrade(open), item, interest, _link: link });
         // A file that is closed does not say so. So that each costs the same, however many there
@@ -265,7 +284,7 @@ impl Epoll {
         most: usize,
         each: &mut dyn FnMut(Ready, u64),
     ) -> usize {
-        let (mut told, mut again) = (0, Vec::new());
+        let mut told = 0;
         let count = self.queue.items.lock().len();
         for _ in 0..count {
             if told == most {
@@ -285,10 +304,10 @@ impl Epoll {
                     entry.interest.events = EPOLLONESHOT;
                 }
             } else if interest.events & EPOLLET == 0 && !item.queued.swap(true, Ordering::Relaxed) {
-                again.push(item);
+                // Behind all that are looked at now.
+                self.queue.items.lock().push_back(item);
             }
         }
-        self.queue.items.lock().extend(again);
         told
     }
 
@@ -368,19 +387,20 @@ impl File for Epoll {
         "[eventpoll]"
     }
 
-    fn tell(&self, text: &mut String) {
+    fn tell(&self, text: &mut Text) -> fmt::Result {
         for (&(fd, _), entry) in &*self.entries.borrow() {
             let Some(open) = entry.open.upgrade() else { continue };
             let (inode, device) = open.file.stat().map_or((0, 0), |it| (it.inode, it.device));
             // What is always told of is among what is wanted.
             let events = entry.interest.events | (Ready::ERR | Ready::HUP).bits();
-            let _ = writeln!(
+            writeln!(
                 text,
                 "tfd: {fd:8} events: {events:8x} data: {:16x}  pos:{} ino:{inode:x} sdev:{device:x}",
                 entry.interest.data,
                 open.position.get(),
-            );
+            )?;
         }
+        Ok(())
     }
 
     fn ready_by(&self, caller: &dyn Caller) -> Ready {
@@ -579,6 +599,34 @@ mod tests {
             signal(&ready);
             assert_eq!(set(4).queue.filled.changes() - before, 1);
             assert_eq!(told(set(4), 99).len(), count as usize);
+        }
+    }
+
+    #[test]
+    fn a_change_finds_room_that_is_there_already_u4() {
+        let epoll = Epoll::new();
+        let all: Vec<_> = (0..100).map(|_| event(0)).collect();
+        for (fd, open) in (0..).zip(&all) {
+            add(&epoll, open, IN, fd).unwrap();
+        }
+        let room = || epoll.queue.items.lock().capacity();
+        for _ in 0..2 {
+            let before = room();
+            assert!(before >= all.len());
+            all.iter().for_each(|it| signal(it));
+            // Some are told, stay ready, and become so again.
+            assert_eq!(told(&epoll, 70).len(), 70);
+            all.iter().for_each(|it| signal(it));
+            assert_eq!(told(&epoll, 200).len(), 100);
+            for (fd, open) in (0..50).zip(&all) {
+                epoll.remove(fd, open).unwrap();
+            }
+            all.iter().for_each(|it| signal(it));
+            assert_eq!(room(), before);
+            for (fd, open) in (0..50).zip(&all) {
+                add(&epoll, open, IN, fd).unwrap();
+                assert!(room() >= 100);
+            }
         }
     }
 

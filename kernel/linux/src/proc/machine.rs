@@ -135,10 +135,8 @@ pub(super) fn add(system: &Rc<System>) {
     let load = RefCell::new(Load::default());
     proc.add("loadavg", move || {
         let Some(system) = here.upgrade() else { return Vec::new() };
-        let all = super::process::all(&system);
-        let running = all.iter().filter_map(|&it| super::process::find(&system, it));
-        let running = running.filter(|it| it.state() == 'R').count();
-        let last = all.last().copied().unwrap_or(0);
+        let running = system.processes().filter(|it| it.state() == 'R').count();
+        let last = system.processes().last().map_or(0, |it| it.id);
         let threads = system.threads();
         let load = load.borrow_mut().after(&Times::of(&system));
         format!("{load} {running}/{threads} {last}\n").into_bytes()
@@ -146,7 +144,7 @@ pub(super) fn add(system: &Rc<System>) {
     let here = Rc::downgrade(system);
     proc.add("stat", move || {
         let Some(system) = here.upgrade() else { return Vec::new() };
-        let (count, time) = (super::process::all(&system).len(), wall_clock().as_secs());
+        let (count, time) = (system.process_count(), wall_clock().as_secs());
         let Times { up, user, kernel, idle } = Times::of(&system);
         let boot = time.saturating_sub(up / 100);
         format!(

@@ -1,6 +1,6 @@
 //! The sockets of the machine: `/proc/net` (proc(5)), as lsof and netstat read it.
 
-use super::process;
+use crate::memory::widen;
 use crate::process::Process;
 use crate::socket::{Address, Name, Socket, SocketFile, Style};
 use crate::system::System;
@@ -65,15 +65,15 @@ pub(super) fn add(system: &Rc<System>) {
 /// Calls `each` for every socket that a process has open, once, with a process that has it.
 fn sockets(system: &System, each: &mut dyn FnMut(&Process, &dyn Socket)) {
     let mut seen = Vec::new();
-    for id in process::all(system) {
-        let Some(process) = process::find(system, id) else { continue };
-        for fd in process.files().numbers() {
-            let Ok(open) = process.files().get(fd as u64) else { continue };
+    for process in system.processes() {
+        let files = process.files();
+        for fd in files.numbers() {
+            let Ok(open) = files.get(fd as u64) else { continue };
             let Ok(socket) = SocketFile::of(&open) else { continue };
             let inode = socket.inode();
             // By ascending numbers, as they are mostly made: a search costs little.
             let Err(at) = seen.binary_search(&inode) else { continue };
-            if seen.try_reserve(1).is_err() {
+            if widen(&mut seen, 1).is_err() {
                 return;
             }
             seen.insert(at, inode);
@@ -113,7 +113,7 @@ fn state(socket: &dyn Socket) -> u8 {
 
 /// Appends a line, if there is memory.
 fn push(text: &mut Vec<u8>, line: &str, width: usize) {
-    if text.try_reserve(line.len().max(width) + 1).is_ok() {
+    if widen(text, line.len().max(width) + 1).is_ok() {
         text.extend_from_slice(line.as_bytes());
         text.extend(core::iter::repeat_n(b' ', width.saturating_sub(line.len())));
         text.push(b'\n');

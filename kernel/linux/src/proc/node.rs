@@ -7,6 +7,7 @@ use crate::file::texts::{Take, Texts};
 use crate::file::{
     Above, Caller, Change, File, Handle, Inode, Listing, New, Place, Stat, Statfs, Type, Walk,
 };
+use crate::memory::Text;
 use crate::process::Process;
 use crate::stop::Stop;
 use crate::system::System;
@@ -16,6 +17,7 @@ use alloc::rc::{Rc, Weak};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::fmt::Write;
 use linux_raw_sys::general::{O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY};
 
 /// One of the two file systems.
@@ -63,9 +65,6 @@ pub(super) enum What {
 /// The files of a process that nobody else may read, whatever their modes are (proc(5)).
 const PRIVATE: [&str; 7] =
     ["auxv", "environ", "io", "maps", "personality", "smaps", "smaps_rollup"];
-
-/// A name in a folder.
-type Entry = (Box<[u8]>, What);
 
 pub(super) struct Node {
     system: Rc<FileSystem>,
@@ -124,22 +123,20 @@ impl Node {
         }
     }
 
-    /// The entries of the folder, by name.
-    fn entries(&self) -> Result<Vec<Entry>, Errno> {
-        let mut all: Vec<Entry> = Vec::new();
-        let mut add = |name: &str, what| all.push((name.as_bytes().into(), what));
+    /// Calls `add` with each entry of the folder, by name.
+    fn entries(&self, add: &mut dyn FnMut(&str, What) -> Result<(), Errno>) -> Result<(), Errno> {
         match &self.what {
             What::Machine(path) => {
                 for (name, _) in self.system.registry.below(path) {
                     let full = if path.is_empty() { name.into() } else { format!("{path}/{name}") };
-                    add(name, What::Machine(full.into()));
+                    add(name, What::Machine(full.into()))?;
                 }
                 if path.is_empty() && self.system.processes {
-                    add("self", What::Own);
-                    add("thread-self", What::OwnThread);
+                    add("self", What::Own)?;
+                    add("thread-self", What::OwnThread)?;
                     if let Some(system) = self.system.system.upgrade() {
-                        for id in super::process::all(&system) {
-                            add(&id.to_string(), What::Process(id, None));
+                        for id in system.processes().map(|it| it.id) {
+                            add(&id.to_string(), What::Process(id, None))?;
                         }
                     }
                 }
@@ -147,35 +144,38 @@ impl Node {
             &What::Process(id, thread) => {
                 self.process(id)?;
                 for name in self.system.registry.names_of_process() {
-                    add(name, What::Text(id, thread, name.into()));
+                    add(name, What::Text(id, thread, name.into()))?;
                 }
-                add("cwd", What::Cwd(id));
-                add("exe", What::Exe(id));
-                add("root", What::Root(id));
-                add("fd", What::Open(id));
-                add("fdinfo", What::Infos(id));
+                add("cwd", What::Cwd(id))?;
+                add("exe", What::Exe(id))?;
+                add("root", What::Root(id))?;
+                add("fd", What::Open(id))?;
+                add("fdinfo", What::Infos(id))?;
                 if thread.is_none() {
-                    add("task", What::Threads(id));
+                    add("task", What::Threads(id))?;
                 }
             }
             &What::Open(id) => {
-                for fd in self.process(id)?.files().numbers() {
-                    add(&fd.to_string(), What::Descriptor(id, fd as u64));
+                let files = self.process(id)?.files();
+                for fd in files.numbers() {
+                    add(&fd.to_string(), What::Descriptor(id, fd as u64))?;
                 }
             }
             &What::Infos(id) => {
-                for fd in self.process(id)?.files().numbers() {
-                    add(&fd.to_string(), What::Info(id, fd as u64));
+                let files = self.process(id)?.files();
+                for fd in files.numbers() {
+                    add(&fd.to_string(), What::Info(id, fd as u64))?;
                 }
             }
             &What::Threads(id) => {
-                for thread in super::process::threads(&*self.process(id)?) {
-                    add(&thread.to_string(), What::Process(id, Some(thread)));
+                let process = self.process(id)?;
+                for thread in process.signals.receivers().borrow().iter().map(|it| it.id()) {
+                    add(&thread.to_string(), What::Process(id, Some(thread)))?;
                 }
             }
             _ => return Err(Errno::ENOTDIR),
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Finds an entry without listing all.
@@ -210,9 +210,9 @@ impl Node {
                 Some(if links { What::Descriptor(id, fd) } else { What::Info(id, fd) })
             }
             &What::Threads(id) => {
-                let threads = super::process::threads(&*self.process(id)?);
+                let process = self.process(id)?;
                 let number = number.and_then(|it| i32::try_from(it).ok());
-                let thread = number.filter(|it| threads.contains(it));
+                let thread = number.filter(|&it| process.thread(it).is_some());
                 thread.map(|it| What::Process(id, Some(it)))
             }
             What::Machine(_) => None,
@@ -301,7 +301,7 @@ impl Inode for Node {
             kind,
             mode,
             links: match self.what {
-                What::Threads(id) => self.process(id).map_or(2, |it| 2 + it.threads().len() as u64),
+                What::Threads(id) => self.process(id).map_or(2, |it| 2 + it.thread_count() as u64),
                 _ if kind == Type::Folder => 2,
                 _ => 1,
             },
@@ -359,10 +359,10 @@ impl Inode for Node {
     fn list(&self, caller: &dyn Caller) -> Result<Listing, Stop> {
         caller.memory().ram().check_under_way()?;
         let mut all = Listing::default();
-        for (name, what) in self.entries()? {
+        self.entries(&mut |name, what| {
             let node = Self { system: Rc::clone(&self.system), what };
-            all.push(&name, node.number(), Some(node.kind()))?;
-        }
+            all.push(name.as_bytes(), node.number(), Some(node.kind()))
+        })?;
         Ok(all)
     }
 
@@ -450,11 +450,14 @@ impl Inode for Node {
                     let flags = open.flags() | if closes { O_CLOEXEC } else { 0 };
                     let position = open.position.get();
                     let inode = open.file.stat().map_or(0, |it| it.inode);
-                    let mut text = format!(
-                        "pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t1\nino:\t{inode}\n"
-                    );
-                    open.file.tell(&mut text);
-                    Ok(text.into_bytes())
+                    let mut text = Text::default();
+                    writeln!(
+                        text,
+                        "pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t1\nino:\t{inode}"
+                    )
+                    .and_then(|()| open.file.tell(&mut text))
+                    .map_err(|_| Errno::ENOMEM)?;
+                    Ok(text.0)
                 };
                 Ok(TextFile::new(self, Box::new(make), None))
             }

@@ -22,16 +22,6 @@ pub(super) fn find(system: &System, id: i32) -> Option<Rc<Process>> {
     system.process(id)
 }
 
-/// Returns the numbers of all processes.
-pub(super) fn all(system: &System) -> Vec<i32> {
-    system.processes().iter().map(|it| it.id).collect()
-}
-
-/// Returns the numbers of its threads.
-pub(super) fn threads(process: &Process) -> Vec<i32> {
-    process.threads()
-}
-
 /// Returns the user and the group that own its files.
 pub(super) fn owner(process: &Process) -> (u32, u32) {
     let it = process.credentials.borrow();
@@ -162,7 +152,7 @@ pub(super) fn add(system: &Rc<System>) {
     file(system, "stat", 0o444, |system, process, thread| {
         Some(status::stat(system, process, thread))
     });
-    file(system, "status", 0o444, |_, process, thread| Some(status::status(process, thread)));
+    file(system, "status", 0o444, |_, process, thread| status::status(process, thread).ok());
     let fixed: [(&'static str, &'static str); 9] = [
         ("cgroup", "0::/\n"),
         ("loginuid", "4294967295"),

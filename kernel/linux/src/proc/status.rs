@@ -1,14 +1,13 @@
 //! What a process or thread is doing: `stat` and `status` (proc(5)).
 
-use crate::memory::Memory;
+use crate::memory::{Memory, Text};
 use crate::process::Process;
 use crate::signal::{Action, Receiver, Set, Signal};
 use crate::system::System;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use kernel::user::PAGE;
 use linux_raw_sys::general as raw;
 
@@ -107,7 +106,7 @@ pub(super) fn stat(system: &System, process: &Process, thread: Option<&Receiver>
             process.faults.get(),
             20 + nice,
             // One that has ended counts as its first thread.
-            process.threads().len().max(1),
+            process.thread_count().max(1),
             hundredths(began),
             usage.address_space,
             usage.resident / PAGE,
@@ -151,36 +150,38 @@ pub(super) fn without_addresses(stat: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the text of `status`.
-pub(super) fn status(process: &Process, thread: Option<&Receiver>) -> Vec<u8> {
+///
+/// # Errors
+/// Without memory for it.
+pub(super) fn status(process: &Process, thread: Option<&Receiver>) -> Result<Vec<u8>, fmt::Error> {
     let state = match state(process, thread) {
         'R' => "R (running)",
         'T' => "T (stopped)",
         'Z' => "Z (zombie)",
         _ => "S (sleeping)",
     };
-    let mut text = b"Name:\t".to_vec();
-    text.extend(name(process, thread));
-    let mut rest = String::new();
-    let _ = write!(rest, "\nUmask:\t{:04o}\nState:\t{state}\n", process.fs.borrow().umask.get());
-    who(process, thread, &mut rest);
+    let mut text = Text(b"Name:\t".to_vec());
+    text.0.extend(name(process, thread));
+    write!(text, "\nUmask:\t{:04o}\nState:\t{state}\n", process.fs.borrow().umask.get())?;
+    who(process, thread, &mut text)?;
     if memory(process).is_some() {
-        sizes(process, &mut rest);
+        sizes(process, &mut text)?;
     }
     let ([pending, blocked], [ignored, caught]) = (signals(process, thread), actions(process));
-    let _ = write!(
-        rest,
+    write!(
+        text,
         "Threads:\t{}\nSigQ:\t{}/{}\nSigPnd:\t{pending:016x}\nShdPnd:\t{:016x}\n\
          SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n",
-        process.threads().len().max(1),
+        process.thread_count().max(1),
         process.signals.count(),
         process.limits.get(raw::RLIMIT_SIGPENDING).soft,
         process.signals.shared().bits(),
-    );
+    )?;
     let root = process.credentials.borrow().is_root();
     let capabilities = if root { 0x1ff_ffff_ffff_u64 } else { 0 };
     let (_, [turns, preempted]) = turns(process, thread);
-    let _ = write!(
-        rest,
+    write!(
+        text,
         "CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\n\
          CapEff:\t{capabilities:016x}\nCapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\n\
          NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t1\n\
@@ -188,16 +189,16 @@ pub(super) fn status(process: &Process, thread: Option<&Receiver>) -> Vec<u8> {
          voluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{preempted}\n",
         u8::from(process.controls.no_new_privileges.get()),
         turns.saturating_sub(preempted),
-    );
-    text.extend(rest.into_bytes());
-    text
+    )?;
+    Ok(text.0)
 }
 
 /// Who it is.
-fn who(process: &Process, thread: Option<&Receiver>, text: &mut String) {
+fn who(process: &Process, thread: Option<&Receiver>, text: &mut Text) -> fmt::Result {
     let it = process.credentials.borrow();
     let (user, group) = (&it.user, &it.group);
-    let _ = write!(
+    let used = process.files().numbers().last().map_or(0, |it| it + 1);
+    write!(
         text,
         "Tgid:\t{0}\nNgid:\t0\nPid:\t{1}\nPPid:\t{2}\nTracerPid:\t0\n\
          Uid:\t{3}\t{4}\t{5}\t{6}\nGid:\t{7}\t{8}\t{9}\t{10}\nFDSize:\t{11}\nGroups:\t",
@@ -212,23 +213,24 @@ fn who(process: &Process, thread: Option<&Receiver>, text: &mut String) {
         group.effective,
         group.saved,
         group.files,
-        process.files().numbers().last().map_or(0, |it| it + 1).next_power_of_two().max(64),
-    );
-    let groups: Vec<_> = it.groups.iter().map(|it| format!("{it}")).collect();
-    let _ = write!(
+        used.next_power_of_two().max(64),
+    )?;
+    it.groups.iter().try_for_each(|it| write!(text, "{it} "))?;
+    // There is a space also where there are none.
+    let space = if it.groups.is_empty() { " " } else { "" };
+    write!(
         text,
-        "{0} \nNStgid:\t{1}\nNSpid:\t{2}\nNSpgid:\t{3}\nNSsid:\t{4}\n",
-        groups.join(" "),
+        "{space}\nNStgid:\t{0}\nNSpid:\t{1}\nNSpgid:\t{2}\nNSsid:\t{3}\n",
         process.id,
         thread.map_or(process.id, Receiver::id),
         process.group(),
         process.session(),
-    );
+    )
 }
 
 /// How much memory it has. What there was at most is not kept: it is what there is.
-fn sizes(process: &Process, text: &mut String) {
-    let Some(memory) = memory(process) else { return };
+fn sizes(process: &Process, text: &mut Text) -> fmt::Result {
+    let Some(memory) = memory(process) else { return Ok(()) };
     let (usage, resident) = (memory.usage(), memory.resident_by_kind());
     let own = memory.code(&process.exe()).len();
     for (name, bytes) in [
@@ -249,7 +251,7 @@ fn sizes(process: &Process, text: &mut String) {
         ("VmSwap", 0),
         ("HugetlbPages", 0),
     ] {
-        let _ = writeln!(text, "{name}:\t{:>8} kB", bytes / 1024);
+        writeln!(text, "{name}:\t{:>8} kB", bytes / 1024)?;
     }
-    text.push_str("CoreDumping:\t0\nTHP_enabled:\t0\n");
+    text.write_str("CoreDumping:\t0\nTHP_enabled:\t0\n")
 }

@@ -5,14 +5,14 @@ use super::Process;
 use crate::call::{Answer, Args, Group, calls};
 use crate::errno::Errno;
 use crate::file::{Caller, File, Open, Stat, Type, admit, next_inode};
+use crate::memory::Text;
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::watch::{Ready, Watch};
 use alloc::rc::{Rc, Weak};
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use linux_raw_sys::general::{O_NONBLOCK, O_RDWR};
 
 /// pidfd_open(2)
@@ -56,10 +56,10 @@ impl File for ProcessFile {
         "[pidfd]"
     }
 
-    fn tell(&self, text: &mut String) {
+    fn tell(&self, text: &mut Text) -> fmt::Result {
         // One that its parent has waited for has no number any more.
         let id = self.process().map_or(-1, |it| it.id);
-        let _ = writeln!(text, "Pid:\t{id}\nNSpid:\t{id}");
+        writeln!(text, "Pid:\t{id}\nNSpid:\t{id}")
     }
 
     fn ready(&self) -> Ready {

@@ -108,6 +108,16 @@ pub(crate) fn room(ram: &Ram, bytes: usize) -> Result<(), Errno> {
     free(bytes)
 }
 
+/// Whether a sorted list of `length` entries has room for one more. It has one of more than those only
+/// where their number is no power of two, and otherwise grows to twice its size.
+///
+/// # Errors
+/// `ENOMEM`
+pub(crate) fn grows<T>(length: usize) -> Result<(), Errno> {
+    let full = length == 0 || length.is_power_of_two();
+    if full { free((2 * length).max(4) * size_of::<T>()) } else { Ok(()) }
+}
+
 /// Whether there are `bytes` at all: for what the kernel keeps memory back for.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ mod tests;
 
 pub use credentials::{Credentials, Ids};
 pub use limits::{INFINITY, Limit, Limits, most_threads};
-pub(crate) use limits::{free, room};
+pub(crate) use limits::{free, grows, room};
 pub use status::{Report, Status};
 
 use crate::errno::Errno;
@@ -26,15 +26,12 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
 use kernel::time::Instant;
-use litemap::LiteMap;
 
 /// A process (a thread group, as clone(2) says).
 pub struct Process {
     /// Its number.
     pub id: i32,
     parent: RefCell<Weak<Self>>,
-    /// Its children, those as well that have ended and that it has not waited for.
-    pub children: RefCell<LiteMap<i32, Rc<Self>>>,
     group: Cell<i32>,
     session: Cell<i32>,
     /// It has given up the terminal of its session (`TIOCNOTTY`).
@@ -161,7 +158,6 @@ impl Process {
         Self {
             id,
             parent: RefCell::default(),
-            children: RefCell::default(),
             group: Cell::new(id),
             session: Cell::new(id),
             without_terminal: Cell::new(false),
@@ -223,10 +219,8 @@ impl Process {
                 Rc::new(self.files().copy()?)
             }
         };
-        // What a process takes beside its memory, threads and descriptors, with the lists of its
-        // parent and of all, which may grow to twice their size.
-        let lists = 64 * (parent.children.borrow().len() + 1);
-        room(memory.ram(), size_of::<Self>() + size_of::<Signals>() + 512 + lists)?;
+        // What a process takes beside its memory, threads and descriptors.
+        room(memory.ram(), size_of::<Self>() + size_of::<Signals>() + 512)?;
         let child = Rc::new(Self {
             parent: RefCell::new(Rc::downgrade(parent)),
             group: self.group.clone(),
@@ -252,7 +246,6 @@ impl Process {
         child.apply_cpu_limit();
         // What it is a copy of may have been borrowed.
         child.apply_memory_limits();
-        parent.children.borrow_mut().insert(id, Rc::clone(&child));
         Ok(child)
     }
 
@@ -348,6 +341,12 @@ impl Process {
         self.parent.borrow().upgrade()
     }
 
+    /// Returns whether `parent` is its parent.
+    #[must_use]
+    pub fn is_child_of(&self, parent: &Self) -> bool {
+        core::ptr::eq(self.parent.borrow().as_ptr(), parent)
+    }
+
     /// Makes `parent` its parent.
     pub(crate) fn set_parent(&self, parent: &Rc<Self>) {
         self.parent.replace(Rc::downgrade(parent));
@@ -408,10 +407,10 @@ impl Process {
         receivers.first().map_or([0; 16], |it| it.name.get())
     }
 
-    /// Returns the numbers of its threads.
+    /// Returns how many threads it has.
     #[must_use]
-    pub fn threads(&self) -> Vec<i32> {
-        self.signals.receivers().borrow().iter().map(|it| it.id()).collect()
+    pub fn thread_count(&self) -> usize {
+        self.signals.receivers().borrow().len()
     }
 
     /// Returns the thread of that number.

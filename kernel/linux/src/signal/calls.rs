@@ -253,13 +253,12 @@ fn kill(thread: &Rc<Thread>, [target, signal, ..]: Args) -> Answer {
         i32::MIN => return Err(Errno::ESRCH.into()),
         group => Some(-group),
     };
-    let all = thread.system.processes();
-    let members = all.iter().filter(|it| match group {
+    let members = thread.system.processes().filter(|it| match group {
         Some(group) => it.group() == group,
         None => it.id != 1 && it.id != own.id,
     });
     // One that can be sent is enough.
-    let results = members.map(send).reduce(|one, other| one.or(other));
+    let results = members.map(|it| send(&it)).reduce(|one, other| one.or(other));
     results.unwrap_or(Err(Errno::ESRCH))?;
     Ok(0.into())
 }

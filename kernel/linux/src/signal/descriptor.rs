@@ -5,14 +5,13 @@ use super::set::Set;
 use super::signals::Signals;
 use crate::errno::Errno;
 use crate::file::{At, Caller, File, Open, Stat, Type, next_inode};
-use crate::memory::Sink;
+use crate::memory::{Sink, Text};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use linux_raw_sys::general::SI_TIMER;
 use zerocopy::{Immutable, IntoBytes};
 
@@ -93,8 +92,8 @@ impl File for SignalFile {
         "[signalfd]"
     }
 
-    fn tell(&self, text: &mut String) {
-        let _ = writeln!(text, "sigmask:\t{:016x}", self.set.get().bits());
+    fn tell(&self, text: &mut Text) -> fmt::Result {
+        writeln!(text, "sigmask:\t{:016x}", self.set.get().bits())
     }
 
     fn read_by(

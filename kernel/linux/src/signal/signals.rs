@@ -74,14 +74,14 @@ impl Signals {
         own + self.queue.borrow().count()
     }
 
-    /// Whether one more real-time signal may be pending in `queue`.
+    /// Whether one more real-time signal may be pending in `queue`. Caches were asked for room before.
     fn is_room(&self, queue: &RefCell<Queue>, signal: Signal) -> bool {
         if !signal.is_queued() {
             return true;
         }
         let (count, limit) = (queue.borrow().count(), self.limit.get());
         count < limit.min(ALWAYS)
-            || count < limit && !kernel::memory::is_low() && self.count() < limit
+            || count < limit && !crate::memory::is_refused() && self.count() < limit
     }
 
     /// Forgets all that is pending: nobody is left to see it.

@@ -14,16 +14,15 @@ pub use message::{Credentials, Incoming, Outgoing, owner};
 
 use crate::errno::Errno;
 use crate::file::{At, Caller, File, Open, Stat, Type};
-use crate::memory::{Sink, Source};
+use crate::memory::{Sink, Source, Text};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::Cell;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::net::IpAddr;
 use core::time::Duration;
 use linux_raw_sys::general::O_PATH;
@@ -270,9 +269,10 @@ impl SocketFile {
 }
 
 impl File for SocketFile {
-    fn tell(&self, text: &mut String) {
-        if let Some(unix) = self.socket.any().downcast_ref::<unix::Unix>() {
-            let _ = writeln!(text, "scm_fds: {}", unix.in_flight());
+    fn tell(&self, text: &mut Text) -> fmt::Result {
+        match self.socket.any().downcast_ref::<unix::Unix>() {
+            Some(unix) => writeln!(text, "scm_fds: {}", unix.in_flight()),
+            None => Ok(()),
         }
     }
 

@@ -142,7 +142,7 @@ fn timer_create(thread: &Rc<Thread>, [clock, event, to, ..]: Args) -> Answer {
             _ => return Err(Errno::EINVAL.into()),
         },
     };
-    crate::process::room(&thread.system.ram, 512)?;
+    crate::process::room(&thread.system.ram, 512 + 32 * process.timers.len())?;
     let id = process.timers.add(|id| Timer {
         id,
         clock: clock as i32,

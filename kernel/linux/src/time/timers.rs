@@ -111,15 +111,26 @@ impl Timers {
         self.counting.set(0);
     }
 
+    /// Returns how many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
     /// Whether something may expire by what a thread ran.
     #[must_use]
     pub fn counts(&self) -> bool {
         self.counting.get() != 0
     }
 
-    /// Returns all.
-    #[must_use]
-    pub fn all(&self) -> alloc::vec::Vec<Rc<Timer>> {
-        self.all.borrow().values().cloned().collect()
+    /// Returns all, each when it is asked for: others may come and go.
+    pub fn all(&self) -> impl Iterator<Item = Rc<Timer>> {
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let all = self.all.borrow();
+            let at = all.find_index(&next).unwrap_or_else(|it| it);
+            let (&id, timer) = all.get_indexed(at)?;
+            next = id.checked_add(1)?;
+            Some(Rc::clone(timer))
+        })
     }
 }

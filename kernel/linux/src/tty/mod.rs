@@ -336,7 +336,7 @@ impl Terminal {
                     kernel::time::sleep(wait).await;
                     watch.raise();
                 };
-                kernel::task::spawn(waits).detach();
+                kernel::task::try_spawn(waits).ok_or(Errno::ENOMEM)?.detach();
                 Err(Stop::Wait)
             }
         }

@@ -243,7 +243,7 @@ fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
     }
     let files = &thread.process.files();
     if flags & CLOEXEC != 0 {
-        for fd in files.numbers().into_iter().filter(|it| (first..=last).contains(it)) {
+        for fd in files.numbers().filter(|it| (first..=last).contains(it)) {
             files.set_close_on_exec(fd as u64, true)?;
         }
         return Ok(Outcome::Value(0));
@@ -363,8 +363,7 @@ fn fcntl(thread: &Rc<Thread>, [fd, command, argument, ..]: Args) -> Answer {
 /// Whether any program has it mapped so that it may write to it.
 fn is_mapped_to_write(thread: &Thread, open: &Open) -> bool {
     let Ok(pages) = open.file.pages() else { return false };
-    let processes = thread.system.processes();
-    let mut memories = processes.iter().filter_map(|it| it.memory());
+    let mut memories = thread.system.processes().filter_map(|it| it.memory());
     memories.any(|it| it.may_write(&pages))
 }
 

@@ -26,7 +26,7 @@ fn inotify_init1(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     let counted = admit(&**thread)?;
-    let open = Open::new(counted, Inotify::new(), flags & abi::IN_NONBLOCK);
+    let open = Open::new(counted, Inotify::new(&thread.system.ram), flags & abi::IN_NONBLOCK);
     Ok(thread.process.files().add(open, flags & abi::IN_CLOEXEC != 0, 0)?.into())
 }
 
@@ -51,8 +51,6 @@ fn inotify_add_watch(thread: &Rc<Thread>, [fd, path, mask, ..]: Args) -> Answer 
         return Err(Errno::ENOTDIR.into());
     }
     thread.credentials().may(&place.node.stat(), 4)?;
-    // Caches give up pages for it.
-    let _ = thread.system.ram.has_room();
     Ok((inotify.add(&place.node, mask)? as usize).into())
 }
 

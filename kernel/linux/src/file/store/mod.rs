@@ -29,6 +29,10 @@ const OVERHEAD: usize = 256;
 /// The most names that are kept in memory only because they were looked up.
 const NAMES: usize = 8192;
 
+/// The same where memory is scarce: names that are kept in any case, or one of a path would be looked up
+/// again and again.
+const FEW: usize = 256;
+
 /// The most bytes of pages of the disk's files that are kept in memory, where the machine does
 /// not say how much memory it has.
 const PAGES: usize = 64 << 20;
@@ -247,7 +251,8 @@ impl Store {
             }
             recent.names.push_back((Weak::clone(folder), name.into()));
             let (mut dropped, mut tries) = (None, 8);
-            while recent.names.len() > NAMES && tries > 0 && dropped.is_none() {
+            let most = if is_tight() { FEW } else { NAMES };
+            while recent.names.len() > most && tries > 0 && dropped.is_none() {
                 tries -= 1;
                 let Some((folder, name)) = recent.names.pop_front() else { break };
                 match folder.upgrade().map(|it| it.forget_name(&name)) {

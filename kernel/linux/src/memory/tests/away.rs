@@ -35,7 +35,7 @@ fn mapped(kinds: &[(Access, bool)]) -> (Rc<Memory>, Rc<Cache>) {
     }
     let cache = Rc::new(Cache(numbers));
     memory.ram().add(Rc::downgrade(&(cache.clone() as Rc<dyn Reclaim>)));
-    memory.ram().adopt(&memory);
+    memory.ram().adopt(&memory).unwrap();
     (memory, cache)
 }
 
@@ -81,7 +81,7 @@ fn what_a_program_wrote_or_locked_is_not_taken() {
     memory.write(AT[0] + 5 * PAGE, b"own").unwrap();
     memory.write(AT[1] + 5 * PAGE, b"all").unwrap();
     let child = Rc::new(memory.copy().unwrap());
-    memory.ram().adopt(&child);
+    memory.ram().adopt(&child).unwrap();
     let other = room(&memory, PAGE);
     simulate_memory(1 << 20);
     simulate_memory_use(1 << 20);
@@ -173,7 +173,7 @@ fn a_page_that_was_read_for_a_fault_is_not_given_up_for_that_fault() {
     memory.map(&Request { at: AT[0], place: Place::Fixed, ..request }).unwrap();
     let cache = Rc::new(Eager(numbers));
     memory.ram().add(Rc::downgrade(&(cache.clone() as Rc<dyn Reclaim>)));
-    memory.ram().adopt(&memory);
+    memory.ram().adopt(&memory).unwrap();
     simulate_memory(1 << 20);
     let wanted = AT[0] + 7 * PAGE;
     for by_a_call in [false, true] {

@@ -209,3 +209,19 @@ fn the_heap_grows_and_shrinks_up_to_what_is_behind_it_and_its_limit() {
     assert_eq!(memory.brk(start), start);
     assert_eq!(memory.usage(), Usage { tables: memory.usage().tables, ..Usage::default() });
 }
+
+#[test]
+fn an_area_is_cut_in_two_as_long_as_there_is_memory_for_that_u4() {
+    let memory = memory();
+    let at = 0x10_0000_0000;
+    memory.map(&fixed(at, 100, RW)).unwrap();
+    kernel::testing::simulate_memory(1 << 20);
+    kernel::testing::simulate_memory_use((1 << 20) - (1 << 20) / 24);
+    assert_eq!(memory.unmap(at + PAGE, PAGE), Ok(()), "low, and not nearly gone");
+    kernel::testing::simulate_memory_use((1 << 20) - 4096);
+    assert_eq!(memory.unmap(at + 3 * PAGE, PAGE), Err(Errno::ENOMEM));
+    assert_eq!(memory.unmap(at + 90 * PAGE, 10 * PAGE), Ok(()), "what cuts none takes none");
+    assert_eq!(memory.unmap(at, 50 * PAGE), Ok(()));
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(areas(&memory, at, 100), ["50-90 rw-"]);
+}

@@ -230,7 +230,7 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
         true => thread.memory(),
         false => {
             let memory = Rc::new(thread.memory().copy()?);
-            system.ram.adopt(&memory);
+            system.ram.adopt(&memory)?;
             memory
         }
     };
@@ -238,8 +238,8 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
         Some(parent) if wish.has(raw::CLONE_PARENT) => parent,
         _ => Rc::clone(own),
     };
-    // The list of all grows.
-    room(&system.ram, 64 * system.processes().len())?;
+    // The list of all grows, to twice its size.
+    room(&system.ram, 64 * (system.process_count() + 1))?;
     let child = own.fork(id, &memory, wish.flags, &parent)?;
     // Who is no child of the caller ends as the caller does: its parent waits for it in that way.
     child.exit_signal.set(match wish.has(raw::CLONE_PARENT) {
@@ -249,10 +249,7 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
     if wish.flags & raw::CLONE_CLEAR_SIGHAND != 0 {
         child.signals.clear();
     }
-    if let Err(stop) = start(thread, &child, memory, wish, context) {
-        parent.children.borrow_mut().remove(&id);
-        return Err(stop);
-    }
+    start(thread, &child, memory, wish, context)?;
     system.add(&child);
     if !wish.has(raw::CLONE_VFORK) {
         return Ok((id as usize).into());

@@ -63,7 +63,7 @@ fn setpgid(thread: &Rc<Thread>, [id, group, ..]: Args) -> Answer {
     }
     let process = named(thread, id)?;
     if !Rc::ptr_eq(&process, own) {
-        if !own.children.borrow().contains_key(&process.id) {
+        if !process.is_child_of(own) {
             return Err(Errno::ESRCH.into());
         }
         if process.session() != own.session() {
@@ -78,8 +78,8 @@ fn setpgid(thread: &Rc<Thread>, [id, group, ..]: Args) -> Answer {
     }
     let group = if group as i32 == 0 { process.id } else { group as i32 };
     if group != process.id {
-        let all = thread.system.processes();
-        if !all.iter().any(|it| it.group() == group && it.session() == own.session()) {
+        let mut all = thread.system.processes();
+        if !all.any(|it| it.group() == group && it.session() == own.session()) {
             return Err(Errno::EPERM.into());
         }
     }
@@ -89,7 +89,7 @@ fn setpgid(thread: &Rc<Thread>, [id, group, ..]: Args) -> Answer {
 
 fn setsid(thread: &Rc<Thread>, _: Args) -> Answer {
     let own = &thread.process;
-    if thread.system.processes().iter().any(|it| it.group() == own.id) {
+    if thread.system.processes().any(|it| it.group() == own.id) {
         return Err(Errno::EPERM.into());
     }
     own.set_group(own.id, own.id);

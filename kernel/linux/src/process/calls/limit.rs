@@ -74,51 +74,59 @@ fn apply(process: &Process, resource: u32) {
     }
 }
 
-/// Processes that getpriority(2) names.
-fn named(thread: &Thread, which: u64, who: u64) -> Result<alloc::vec::Vec<Rc<Process>>, Errno> {
+/// Calls `each` with the processes that getpriority(2) names.
+///
+/// # Errors
+/// `ESRCH` if there are none, `EINVAL` for another sort.
+fn named(
+    thread: &Thread,
+    which: u64,
+    who: u64,
+    mut each: impl FnMut(&Process),
+) -> Result<(), Errno> {
     const PROCESS: u32 = 0;
     const GROUP: u32 = 1;
     const USER: u32 = 2;
     let (own, who) = (&thread.process, who as i32);
-    let mut all = thread.system.processes();
-    match which as u32 {
-        PROCESS if who == 0 => all.retain(|it| Rc::ptr_eq(it, own)),
-        PROCESS => all.retain(|it| it.id == who || it.thread(who).is_some()),
-        GROUP => {
-            let group = if who == 0 { own.group() } else { who };
-            all.retain(|it| it.group() == group);
-        }
-        USER => {
-            let real = own.credentials.borrow().user.real;
-            let user = if who == 0 { real } else { who as u32 };
-            all.retain(|it| it.credentials.borrow().user.real == user);
-        }
-        _ => return Err(Errno::EINVAL),
+    let group = if who == 0 { own.group() } else { who };
+    let user = if who == 0 { own.credentials.borrow().user.real } else { who as u32 };
+    let is_named = |it: &Rc<Process>| match which as u32 {
+        PROCESS if who == 0 => Rc::ptr_eq(it, own),
+        PROCESS => it.id == who || it.thread(who).is_some(),
+        GROUP => it.group() == group,
+        _ => it.credentials.borrow().user.real == user,
+    };
+    if which as u32 > USER {
+        return Err(Errno::EINVAL);
     }
-    if all.is_empty() { Err(Errno::ESRCH) } else { Ok(all) }
+    let mut any = false;
+    for process in thread.system.processes().filter(is_named) {
+        any = true;
+        each(&process);
+    }
+    if any { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
 /// The result is 20 less the nice value, so that it is no error.
 fn getpriority(thread: &Rc<Thread>, [which, who, ..]: Args) -> Answer {
-    let all = named(thread, which, who)?;
-    let best = all.iter().map(|it| 20 - it.controls.nice.get()).max().unwrap_or(20);
+    let mut best = 0;
+    named(thread, which, who, |it| best = best.max(20 - it.controls.nice.get()))?;
     Ok((best as usize).into())
 }
 
 fn setpriority(thread: &Rc<Thread>, [which, who, nice, ..]: Args) -> Answer {
-    let all = named(thread, which, who)?;
     let nice = (nice as i32).clamp(-20, 19);
-    let who = thread.process.credentials.borrow();
+    let own = thread.process.credentials.borrow();
     // Those that it may change are changed, whatever the others are.
     let mut result = Ok(0.into());
-    for process in all {
-        if !who.may_schedule(&process.credentials.borrow()) {
+    named(thread, which, who, |process| {
+        if !own.may_schedule(&process.credentials.borrow()) {
             result = Err(Errno::EPERM.into());
-        } else if nice < process.controls.nice.get() && !who.is_root() {
+        } else if nice < process.controls.nice.get() && !own.is_root() {
             result = Err(Errno::EACCES.into());
         } else {
             process.controls.nice.set(nice);
         }
-    }
+    })?;
     result
 }

@@ -32,16 +32,6 @@ enum Which {
     Group(i32),
 }
 
-impl Which {
-    fn has(self, child: &Process) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Process(id) => child.id == id,
-            Self::Group(group) => child.group() == group,
-        }
-    }
-}
-
 /// What a child did.
 enum Found {
     Ended(Status),
@@ -53,30 +43,37 @@ enum Found {
 /// # Errors
 /// `ECHILD` if there is no such child.
 fn find(
+    system: &System,
     process: &Process,
     which: Which,
     options: u32,
 ) -> Result<Option<(Rc<Process>, Found)>, Errno> {
-    let children = process.children.borrow();
     let take = options & raw::WNOWAIT == 0;
     let (stops, continues) = (options & raw::WSTOPPED != 0, options & raw::WCONTINUED != 0);
     let mut any = false;
-    for child in children.values().filter(|it| which.has(it)) {
+    let mut look = |child: Rc<Process>| {
         // A child that sends something else than SIGCHLD is one that was made by clone(2).
         let clone = child.exit_signal.get() != Signal::CHLD.number();
         if options & ALL == 0 && clone != (options & CLONE != 0) {
-            continue;
+            return None;
         }
         any = true;
-        if let Some(status) = child.status() {
-            if options & raw::WEXITED != 0 {
-                return Ok(Some((Rc::clone(child), Found::Ended(status))));
-            }
-        } else if let Some(report) = child.report(stops, continues, take) {
-            return Ok(Some((Rc::clone(child), Found::Changed(report))));
+        let found = match child.status() {
+            Some(status) => (options & raw::WEXITED != 0).then_some(Found::Ended(status)),
+            None => child.report(stops, continues, take).map(Found::Changed),
+        };
+        found.map(|found| (child, found))
+    };
+    let found = match which {
+        Which::Process(id) => {
+            system.process(id).filter(|it| it.is_child_of(process)).and_then(look)
         }
-    }
-    if any { Ok(None) } else { Err(Errno::ECHILD) }
+        Which::Any => system.children(process).find_map(look),
+        Which::Group(group) => {
+            system.children(process).filter(|it| it.group() == group).find_map(&mut look)
+        }
+    };
+    if any || found.is_some() { Ok(found) } else { Err(Errno::ECHILD) }
 }
 
 /// Waits for a child that does something of `options`. `tell` says what it did to the program;
@@ -93,7 +90,7 @@ fn wait_for(
             system.reap(child);
         }
     };
-    if let Some((child, found)) = find(&process, which, options & !raw::WNOWAIT | raw::WNOWAIT)?
+    if let Some((child, found)) = find(&thread.system, &process, which, options | raw::WNOWAIT)?
         && matches!(found, Found::Ended(_))
     {
         let result = tell(thread, Some((&child, &found)));
@@ -107,7 +104,7 @@ fn wait_for(
     wait(async move {
         loop {
             let changes = process.changed.changes();
-            if let Some((child, found)) = find(&process, which, options)? {
+            if let Some((child, found)) = find(&thread.system, &process, which, options)? {
                 let result = loaded(|| tell(&thread, Some((&child, &found)))).await;
                 end(&thread.system, &child, &found);
                 return result;

@@ -72,7 +72,7 @@ fn a_table_of_descriptors_that_is_cleared_takes_no_memory() {
     let _ = files.remove(1000);
     assert_eq!((files.room(), files.copy().unwrap().room()), (1024, 64));
     files.clear();
-    assert_eq!((files.room(), files.numbers().len()), (64, 0));
+    assert_eq!((files.room(), files.numbers().count()), (64, 0));
 }
 
 /// Makes a child in a group and session.
@@ -106,6 +106,142 @@ fn the_end_of_a_process_hangs_up_groups_alone_that_it_held() {
     ends(&shell);
     assert_eq!(job.signals.shared(), Set::of(&[Signal::HUP, Signal::CONT]));
     assert!(job.signals.stopped().is_none());
+}
+
+#[test]
+fn who_has_ended_lets_nobody_go_on() {
+    let first = thread();
+    let (own, system) = (&first.process, &first.system);
+    let leave = |it: &Rc<Process>| {
+        it.leave(&Receiver::new(it.id, Set::EMPTY), Status::exit(0), 0);
+        system.process_ended(it, Status::exit(0));
+    };
+    // A shell, the leader of its job, and what that began, which is stopped. The shell has not waited
+    // for the leader, which ends, and the other one has a parent elsewhere then.
+    let shell = child_in(own, &first, [4, 4, 4]);
+    let leader = child_in(&shell, &first, [5, 5, 4]);
+    let job = child_in(&leader, &first, [6, 5, 4]);
+    job.stop(Signal::STOP);
+    leave(&leader);
+    assert_eq!((leader.status(), system.process_count()), (Some(Status::exit(0)), 4));
+    assert_eq!(job.signals.shared(), Set::of(&[Signal::HUP, Signal::CONT]));
+    assert!(job.is_child_of(own) && job.signals.stopped().is_none());
+    // A group that one child has already become the last of is told of once.
+    let many: Vec<_> = (10..20).map(|id| child_in(&shell, &first, [id, 10, 4])).collect();
+    many.iter().for_each(|it| it.stop(Signal::STOP));
+    leave(&shell);
+    assert!(many.iter().all(|it| it.is_child_of(own) && it.signals.stopped().is_none()));
+    assert_eq!(
+        system.children(own).map(|it| it.id).collect::<Vec<_>>(),
+        [4, 5, 6, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+    );
+}
+
+#[test]
+fn with_the_first_process_all_are_gone_that_nobody_waited_for() {
+    let first = thread();
+    let (own, system) = (&first.process, &first.system);
+    let leave = |it: &Rc<Process>| {
+        it.leave(&Receiver::new(it.id, Set::EMPTY), Status::exit(0), 0);
+        system.process_ended(it, Status::exit(0));
+    };
+    let [ended, runs] = [2, 3].map(|id| child_in(own, &first, [id, 1, 1]));
+    leave(&ended);
+    assert_eq!(system.process_count(), 3);
+    leave(own);
+    assert!(system.processes().map(|it| it.id).eq([3]) && runs.is_over());
+    leave(&runs);
+    assert_eq!(system.process_count(), 0);
+}
+
+#[test]
+fn a_table_of_descriptors_is_copied_where_there_is_memory_for_it_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let files = &first.process.files();
+    let open = descriptor::ProcessFile::open(&*first, &first.process, 0).unwrap();
+    let fork = |fd: usize| {
+        files.put(fd, Rc::clone(&open), false).unwrap();
+        kernel::testing::simulate_memory_use((1 << 20) - 4096);
+        let copied = files.copy().map(|it| it.numbers().count());
+        kernel::testing::simulate_memory_use(0);
+        copied
+    };
+    assert_eq!(fork(100), Ok(1), "what is short is there");
+    assert_eq!(fork(1000), Err(Errno::ENOMEM));
+    assert_eq!(files.copy().map(|it| it.numbers().count()), Ok(2));
+}
+
+#[test]
+fn what_waits_for_others_takes_no_memory_while_it_is_low_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().write(at as usize, b"\x01\0\0name\0/\0").unwrap();
+    let call = |name, args: &[u64]| {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&first, name, all)
+    };
+    let folder = at + 8;
+    let nonblocking = u64::from(raw::O_NONBLOCK) | 1;
+    let [listener, client] =
+        [0; 2].map(|_| call(Sysno::socket, &[1, nonblocking, 0]).unwrap() as u64);
+    call(Sysno::bind, &[listener, at, 7]).unwrap();
+    call(Sysno::listen, &[listener, 5]).unwrap();
+    let [epoll, event, inotify] = [
+        call(Sysno::epoll_create1, &[0]).unwrap() as u64,
+        call(Sysno::eventfd2, &[1, 0]).unwrap() as u64,
+        call(Sysno::inotify_init1, &[nonblocking & !1]).unwrap() as u64,
+    ];
+    first.memory().put(at + 64, &[1_u32, 0, 0]).unwrap();
+    let calls: [(Sysno, &[u64]); 3] = [
+        (Sysno::connect, &[client, at, 7]),
+        (Sysno::epoll_ctl, &[epoll, 1, event, at + 64]),
+        (Sysno::inotify_add_watch, &[inotify, folder, u64::from(raw::IN_CREATE)]),
+    ];
+    for (name, args) in calls {
+        kernel::testing::simulate_memory_use((1 << 20) - 4096);
+        assert_eq!(call(name, args), Err(Errno::ENOMEM), "{name}");
+        kernel::testing::simulate_memory_use(0);
+        assert!(call(name, args).is_ok(), "{name}");
+    }
+    // Events that find no room are told of by one, which does.
+    let made = |name: &[u8; 3]| {
+        first.memory().write(at as usize + 100, name).unwrap();
+        call(Sysno::mkdir, &[at + 100, 0o777]).unwrap();
+    };
+    made(b"/a\0");
+    kernel::testing::simulate_memory_use((1 << 20) - (1 << 20) / 24);
+    let told = |most: u64| call(Sysno::read, &[inotify, at + 128, most]);
+    for name in [b"/b\0", b"/c\0"] {
+        first.memory().write(at as usize + 100, name).unwrap();
+        let _ = call(Sysno::rmdir, &[at + 100]);
+        let inodes = first.system.tree.root();
+        crate::file::notify::named(&inodes, &name[1..2], raw::IN_CREATE, 0, false);
+    }
+    kernel::testing::simulate_memory_use(0);
+    made(b"/d\0");
+    assert_eq!(call(Sysno::ioctl, &[inotify, 0x541b, at + 512]), Ok(0));
+    assert_eq!(first.memory().get::<u32>(at + 512).unwrap(), 32 + 16 + 32);
+    assert_eq!(told(32), Ok(32));
+    assert_eq!(told(8), Err(Errno::EINVAL), "less than there is");
+    assert_eq!(told(400), Ok(16 + 32));
+    let words: [u32; 4] = first.memory().get(at + 128).unwrap();
+    assert_eq!(words, [u32::MAX, raw::IN_Q_OVERFLOW, 0, 0]);
+}
+
+#[test]
+fn folders_and_texts_of_a_process_are_refused_while_memory_is_low_u4() {
+    kernel::testing::simulate_memory(1 << 22);
+    let first = thread();
+    let files = &first.process.files();
+    let open = descriptor::ProcessFile::open(&*first, &first.process, 0).unwrap();
+    (0..1000).for_each(|_| assert!(files.add(Rc::clone(&open), false, 0).is_ok()));
+    assert_eq!(files.numbers().count(), 1000);
+    let mut text = crate::memory::Text::default();
+    open.file.tell(&mut text).unwrap();
+    assert_eq!(text.0, b"Pid:\t1\nNSpid:\t1\n");
 }
 
 /// Makes files by `call` until that fails, and returns how many and why.
@@ -242,7 +378,7 @@ fn an_open_that_is_refused_makes_no_file_and_cuts_none_off_u4() {
     refused(Errno::ENOMEM);
     kernel::testing::simulate_memory_use(0);
     let files = first.process.files();
-    while files.has_spare() || files.numbers().len() < 256 {
+    while files.has_spare() || files.numbers().count() < 256 {
         call(Sysno::eventfd2, &[0, 0]).unwrap();
     }
     // Root may open more while memory is low, until a table would have to grow.
@@ -323,7 +459,7 @@ fn a_connection_that_finds_no_number_stays_for_the_next_call_u4() {
     call(Sysno::listen, &[listener, 5]).unwrap();
     call(Sysno::connect, &[client, at, 7]).unwrap();
     let files = first.process.files();
-    while files.has_spare() || files.numbers().len() < 256 {
+    while files.has_spare() || files.numbers().count() < 256 {
         call(Sysno::eventfd2, &[0, 0]).unwrap();
     }
     kernel::testing::simulate_memory_use((1 << 20) - (1 << 20) / 24);

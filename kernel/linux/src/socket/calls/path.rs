@@ -2,7 +2,6 @@
 
 use crate::errno::Errno;
 use crate::file::{Caller, New, Type, Walk};
-use crate::socket::message::owner;
 use crate::socket::unix::{Place, Unix};
 use crate::socket::{Address, Name, Socket};
 use crate::stop::Stop;
@@ -53,7 +52,7 @@ pub(super) fn connect(thread: &Thread, socket: &dyn Socket, address: &Address) -
     match (address, unix(socket)) {
         (Address::Unix(Name::Path(path)), Some(socket)) => {
             let other = find(thread, path)?;
-            socket.connect_to(&other, owner(thread))
+            socket.connect_to(thread, &other)
         }
         _ => socket.connect(thread, address),
     }

@@ -6,6 +6,8 @@
 use super::error::{errno, now};
 use super::host::{Datagrams, Host};
 use crate::errno::Errno;
+use crate::memory::Ram;
+use crate::process::grows;
 use crate::watch::Watch;
 use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
@@ -15,7 +17,7 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use ip::{Udp, any};
-use kernel::task::{Task, spawn};
+use kernel::task::{Task, try_spawn};
 use litemap::LiteMap;
 
 /// Bytes that wait in a socket at most (net.core.rmem_default), with what each datagram costs.
@@ -74,10 +76,10 @@ impl Mailbox {
     }
 
     /// What finds no room is lost, as on any network.
-    fn put(&self, bytes: &[u8], from: SocketAddr) {
+    fn put(&self, ram: &Ram, bytes: &[u8], from: SocketAddr) {
         let size = bytes.len() + OVERHEAD;
         let mut letters = self.letters.borrow_mut();
-        let full = self.size.get() + size > ROOM || kernel::memory::is_low();
+        let full = self.size.get() + size > ROOM || !ram.has_room();
         if full || letters.try_reserve(1).is_err() {
             return;
         }
@@ -100,6 +102,7 @@ struct Port<N: Host> {
 /// Which socket has which port.
 pub(super) struct Mail<N: Host> {
     net: Rc<N>,
+    ram: Rc<Ram>,
     ports: RefCell<LiteMap<u16, Port<N>>>,
     /// Where the stack puts a datagram until it is handed out: room for the longest one, once there
     /// is a socket of the network.
@@ -107,8 +110,9 @@ pub(super) struct Mail<N: Host> {
 }
 
 impl<N: Host> Mail<N> {
-    pub(super) fn new(net: Rc<N>) -> Rc<Self> {
-        Rc::new(Self { net, ports: RefCell::default(), buffer: RefCell::default() })
+    pub(super) fn new(net: Rc<N>, ram: &Rc<Ram>) -> Rc<Self> {
+        let ram = Rc::clone(ram);
+        Rc::new(Self { net, ram, ports: RefCell::default(), buffer: RefCell::default() })
     }
 
     /// Gets a socket of the stack, and what hands out its datagrams.
@@ -118,7 +122,8 @@ impl<N: Host> Mail<N> {
         }
         let bound = Rc::new(now(Udp::bind(&*self.net, any(number)))?);
         let number = ip::Socket::local_addr(&*bound).port();
-        let pump = spawn(pump(Rc::downgrade(self), Rc::clone(&bound), number));
+        let pump = try_spawn(pump(Rc::downgrade(self), Rc::clone(&bound), number));
+        let pump = pump.ok_or(Errno::ENOBUFS)?;
         Ok((bound, pump))
     }
 
@@ -144,6 +149,7 @@ impl<N: Host> Mail<N> {
             number = ip::Socket::local_addr(&*opened.0).port();
             socket = Some(opened);
         }
+        grows::<(u16, Port<N>)>(ports.len()).map_err(|_| Errno::ENOBUFS)?;
         let port = ports.entry(number).or_insert(Port { boxes: Vec::new(), turn: 0, socket });
         port.boxes.retain(|it| it.strong_count() > 0);
         let clashes = |it: Rc<Mailbox>| {
@@ -158,6 +164,7 @@ impl<N: Host> Mail<N> {
         if port.socket.is_none() && network {
             port.socket = Some(self.open(number)?);
         }
+        port.boxes.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         let mailbox = Rc::new(Mailbox {
             only,
             versions,
@@ -211,7 +218,7 @@ impl<N: Host> Mail<N> {
         let found = boxes().filter(|it| rank(it) == best).nth(port.turn % count);
         drop(ports);
         if let Some(mailbox) = &found {
-            mailbox.put(bytes, from);
+            mailbox.put(&self.ram, bytes, from);
         }
         found.is_some()
     }

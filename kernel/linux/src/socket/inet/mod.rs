@@ -13,6 +13,7 @@ mod tcp;
 mod udp;
 
 use crate::errno::Errno;
+use crate::memory::Ram;
 use crate::socket::{Form, Interface, Network, Socket, Style};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -48,23 +49,23 @@ pub struct Inet<N: Host> {
 }
 
 impl<N: Host> Inet<N> {
-    /// Makes sockets of `net`.
+    /// Makes sockets of `net`, for which what comes is kept in `ram`.
     #[must_use]
-    pub fn new(net: Rc<N>) -> Rc<Self> {
-        let (ports, mail) = (Ports::new(Rc::clone(&net)), Mail::new(Rc::clone(&net)));
+    pub fn new(net: Rc<N>, ram: &Rc<Ram>) -> Rc<Self> {
+        let (ports, mail) = (Ports::new(Rc::clone(&net), ram), Mail::new(Rc::clone(&net), ram));
         Rc::new(Self { net, ports, mail, echoes: Rc::default() })
     }
 }
 
 /// What an app gets as its IP stack.
 pub trait Device {
-    /// Makes sockets of it, if programs can have some.
-    fn network(self) -> Option<Rc<dyn Network>>;
+    /// Makes sockets of it, if programs can have some, whose datagrams take of `ram`.
+    fn network(self, ram: &Rc<Ram>) -> Option<Rc<dyn Network>>;
 }
 
 impl<N: Net + 'static> Device for Stack<N> {
-    fn network(self) -> Option<Rc<dyn Network>> {
-        Some(Inet::new(Rc::new(self)))
+    fn network(self, ram: &Rc<Ram>) -> Option<Rc<dyn Network>> {
+        Some(Inet::new(Rc::new(self), ram))
     }
 }
 

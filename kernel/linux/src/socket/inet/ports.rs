@@ -7,6 +7,8 @@
 use super::error::now;
 use super::host::Host;
 use crate::errno::Errno;
+use crate::memory::Ram;
+use crate::process::{grows, room};
 use crate::socket::unix::Unix;
 use crate::watch::Watch;
 use alloc::boxed::Box;
@@ -18,8 +20,11 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use ip::{Listener as _, Tcp, any};
-use kernel::task::{Task, spawn};
+use kernel::task::{Task, try_spawn};
 use litemap::LiteMap;
+
+/// Bytes that there have to be for one that waits to be accepted.
+const WAITING: usize = 4096;
 
 /// Connections that wait to be accepted at most (net.core.somaxconn).
 const BACKLOG: usize = 4096;
@@ -123,7 +128,7 @@ impl<S> Door<S> {
 
     /// There may be room for those that found none.
     fn admit(&self) {
-        while !self.is_full() {
+        while !self.is_full() && self.has_place() {
             let Some(knock) = self.knocking.borrow_mut().pop_front() else { break };
             // Who has closed it meanwhile, or has given up, does not come.
             if knock.waits() {
@@ -147,6 +152,12 @@ impl<S> Door<S> {
         Ok(())
     }
 
+    /// Whether there is memory for one more.
+    fn has_place(&self) -> bool {
+        self.came.borrow_mut().try_reserve(1).is_ok()
+    }
+
+    /// Puts one where there [is a place](Self::has_place).
     fn put(&self, came: Came<S>) {
         self.came.borrow_mut().push_back(came);
         self.arrived.raise();
@@ -169,6 +180,7 @@ struct Port<N: Host> {
 /// Which socket has which port.
 pub(super) struct Ports<N: Host> {
     net: Rc<N>,
+    ram: Rc<Ram>,
     ports: RefCell<LiteMap<u16, Port<N>>>,
     last: Cell<u16>,
     /// Where bytes are on their way between a program and the stack: one for all, as to clear one
@@ -195,9 +207,10 @@ pub(super) const fn is_loopback(address: IpAddr) -> bool {
 }
 
 impl<N: Host> Ports<N> {
-    pub(super) fn new(net: Rc<N>) -> Rc<Self> {
+    pub(super) fn new(net: Rc<N>, ram: &Rc<Ram>) -> Rc<Self> {
+        let ram = Rc::clone(ram);
         let piece = RefCell::new(alloc::vec![0; PIECE].into());
-        Rc::new(Self { net, ports: RefCell::default(), last: Cell::new(DYNAMIC.start), piece })
+        Rc::new(Self { net, ram, ports: RefCell::default(), last: Cell::new(DYNAMIC.start), piece })
     }
 
     /// Returns a port that nobody listens on.
@@ -265,6 +278,7 @@ impl<N: Host> Ports<N> {
                 return Err(Errno::EADDRINUSE);
             }
         }
+        grows::<(u16, Port<N>)>(ports.len()).map_err(|_| Errno::ENOBUFS)?;
         let port = ports.entry(local.port()).or_insert_with(|| Port {
             doors: Vec::new(),
             turn: 0,
@@ -281,8 +295,14 @@ impl<N: Host> Ports<N> {
                     return Err(errno);
                 }
             };
-            port.pump = Some(spawn(pump(Rc::downgrade(self), listener)));
+            let pump = try_spawn(pump(Rc::downgrade(self), listener));
+            if pump.is_none() && port.doors.is_empty() {
+                ports.remove(&local.port());
+                return Err(Errno::ENOBUFS);
+            }
+            port.pump = pump;
         }
+        port.doors.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         let door = Rc::new(Door {
             only,
             versions,
@@ -332,10 +352,14 @@ impl<N: Host> Ports<N> {
         answered: &Arc<Watch>,
     ) -> Result<Answer, Errno> {
         let door = self.door(to).ok_or(Errno::ECONNREFUSED)?;
+        // It waits there whatever becomes of who connects, and is no open file before it is accepted.
+        room(&self.ram, WAITING).map_err(|_| Errno::ENOBUFS)?;
         let answer = Answer::default();
         if door.is_full() {
             let (answer, answered) = (Rc::clone(&answer), Arc::clone(answered));
             door.knock(Knock { end, local: to, peer: from, answer, answered })?;
+        } else if !door.has_place() {
+            return Err(Errno::ENOBUFS);
         } else {
             answer.set(Some(Ok(())));
             door.put(Came::Local { end, local: to, peer: from });
@@ -354,7 +378,10 @@ impl<N: Host> Ports<N> {
         if door.is_full() {
             return Some((stream, peer));
         }
-        door.put(Came::Stream(stream, peer));
+        match door.has_place() {
+            true => door.put(Came::Stream(stream, peer)),
+            false => stream.abort(),
+        }
         None
     }
 }

@@ -5,7 +5,7 @@ mod ends;
 use super::Inet;
 use crate::errno::Errno;
 use crate::file::Caller;
-use crate::memory::{Memory, Part, Sink, Source};
+use crate::memory::{Memory, Part, Ram, Sink, Source};
 use crate::socket::{Address, Form, Network, Outgoing, Socket, Style};
 use crate::stop::Stop;
 use crate::system::System;
@@ -64,7 +64,8 @@ fn machines_and_cable() -> ([Net; 2], End) {
         };
         Stack::start(net, settings).unwrap()
     };
-    ([Inet::new(Rc::new(stack(left, 1))), Inet::new(Rc::new(stack(right, 2)))], end)
+    let inet = |net, last| Inet::new(Rc::new(stack(net, last)), &Ram::new());
+    ([inet(left, 1), inet(right, 2)], end)
 }
 
 /// What `SO_ERROR` says.

@@ -1,6 +1,8 @@
 //! Which Unix socket has which name.
 
 use super::flight::Flight;
+use crate::errno::Errno;
+use crate::process::grows;
 use crate::socket::{Socket, Style};
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
@@ -28,13 +30,17 @@ pub struct Registry {
 
 impl Registry {
     /// Gives `socket` a name. Returns whether it was free.
-    pub fn bind(&self, place: Place, socket: Weak<dyn Socket>) -> bool {
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub fn bind(&self, place: Place, socket: Weak<dyn Socket>) -> Result<bool, Errno> {
         let mut bound = self.bound.borrow_mut();
         if bound.get(&place).is_some_and(|it| it.strong_count() > 0) {
-            return false;
+            return Ok(false);
         }
+        grows::<(Place, Weak<dyn Socket>)>(bound.len())?;
         bound.insert(place, socket);
-        true
+        Ok(true)
     }
 
     /// Returns the socket that has a name.

@@ -6,6 +6,7 @@ use super::registry::{Place, Registry};
 use crate::errno::Errno;
 use crate::file::{Caller, Open, next_inode};
 use crate::memory::{Sink, Source};
+use crate::process::room;
 use crate::socket::address::{Address, Name};
 use crate::socket::buffer::{BUFFER, buffer, mark};
 use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
@@ -26,6 +27,9 @@ use linux_raw_sys::net::{
     SO_SNDLOWAT, SO_SNDTIMEO, SOL_SOCKET,
 };
 use zerocopy::IntoBytes;
+
+/// Bytes that there have to be for one that waits to be accepted.
+const WAITING: usize = 2048;
 
 /// Connections that wait to be accepted at most (net.core.somaxconn).
 const BACKLOG: usize = 4096;
@@ -122,12 +126,12 @@ impl Unix {
     /// Gives it a name that stands for `place`.
     ///
     /// # Errors
-    /// `EINVAL` if it has one, `EADDRINUSE` if another socket has it.
+    /// `EINVAL` if it has one, `EADDRINUSE` if another socket has it, `ENOMEM`.
     pub fn name(&self, name: Name, place: Place) -> Result<(), Errno> {
         if *self.name.borrow() != Name::Unnamed {
             return Err(Errno::EINVAL);
         }
-        if !self.registry.bind(place.clone(), Weak::clone(&self.itself) as Weak<dyn Socket>) {
+        if !self.registry.bind(place.clone(), Weak::clone(&self.itself) as Weak<dyn Socket>)? {
             return Err(Errno::EADDRINUSE);
         }
         self.name.replace(name);
@@ -138,8 +142,8 @@ impl Unix {
     /// Connects it to `other`, whose name was looked up.
     ///
     /// # Errors
-    /// As of connect(2); [`Stop::Wait`] for as long as too many connections wait there.
-    pub fn connect_to(&self, other: &Rc<Self>, owner: Credentials) -> Result<(), Stop> {
+    /// As of connect(2), `ENOMEM`; [`Stop::Wait`] for as long as too many connections wait there.
+    pub fn connect_to(&self, caller: &dyn Caller, other: &Rc<Self>) -> Result<(), Stop> {
         if other.style != self.style {
             return Err(Errno::EPROTOTYPE.into());
         }
@@ -173,8 +177,10 @@ impl Unix {
             return Err(Stop::Wait);
         }
         let itself = self.itself.upgrade().ok_or(Errno::EINVAL)?;
+        // It waits there whatever becomes of this one, and is no open file before it is accepted.
+        room(caller.memory().ram(), WAITING)?;
         waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.owner.set(owner);
+        self.owner.set(owner(caller));
         // The peer has the listener's name, and who listens is its owner.
         let new = Self::new(self.style, &self.registry, other.owner.get());
         new.name.replace(other.name.borrow().clone());
@@ -474,7 +480,7 @@ impl Socket for Unix {
         };
         let place = Place::Abstract(self.style, name.clone());
         let other = Self::find(&self.registry, &place)?;
-        self.connect_to(&other, owner(caller))
+        self.connect_to(caller, &other)
     }
 
     fn listen(&self, backlog: u32) -> Result<(), Errno> {

@@ -3,7 +3,7 @@
 use super::{Place, Registry, Unix};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
-use crate::memory::{Memory, Sink, Source};
+use crate::memory::{Memory, Ram, Sink, Source};
 use crate::socket::{Address, Credentials, Incoming, Name, Outgoing, Socket, SocketFile, Style};
 use crate::stop::Stop;
 use crate::watch::Ready;
@@ -17,7 +17,7 @@ struct Nobody;
 
 impl Caller for Nobody {
     fn memory(&self) -> Rc<Memory> {
-        unreachable!("these tests have no memory of a program")
+        Rc::new(Memory::new(&Ram::new()).unwrap())
     }
 
     fn process(&self) -> [i32; 3] {
@@ -303,7 +303,7 @@ fn a_listener_in_its_own_backlog_is_freed() {
         let (weak, open) =
             (Rc::downgrade(&listener), Open::uncounted(SocketFile::new(listener), 2));
         let client = Unix::new(Style::Stream, &registry, ME);
-        client.connect_to(&weak.upgrade().unwrap(), ME).unwrap();
+        client.connect_to(&Nobody, &weak.upgrade().unwrap()).unwrap();
         pass(&client, &open);
         let end = accepted.then(|| weak.upgrade().unwrap().accept().unwrap().0);
         (weak, open, client, end)
@@ -446,7 +446,7 @@ fn a_datagram_socket_forgets_a_peer_that_is_gone_once_it_was_told() {
     let [one, peer, other] = [0; 3].map(|_| Unix::new(Style::Datagram, &registry, ME));
     let name = Address::Unix(Name::Abstract(b"one".to_vec()));
     one.bind(&Nobody, &name).unwrap();
-    one.connect_to(&peer, ME).unwrap();
+    one.connect_to(&Nobody, &peer).unwrap();
     drop(peer);
     let to_one = || {
         let mut message = Outgoing { to: Some(&name), credentials: ME, ..Outgoing::default() };
@@ -464,7 +464,7 @@ fn a_datagram_socket_forgets_a_peer_that_is_gone_once_it_was_told() {
 fn who_hears_another_says_so_before_that_it_hears_nothing() {
     let registry = Rc::<Registry>::default();
     let [one, peer, other] = [0; 3].map(|_| Unix::new(Style::Datagram, &registry, ME));
-    one.connect_to(&peer, ME).unwrap();
+    one.connect_to(&Nobody, &peer).unwrap();
     one.shutdown(true, false).unwrap();
     let send = |from: &Unix| {
         from.send_to(Some(Rc::clone(&one)), &mut Outgoing::default(), &mut Source::kernel(b"x"))
