@@ -200,7 +200,11 @@ fn rest(
         return finish(thread, &open, write, result);
     }
     let mut parts = Vec::new();
-    parts.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    if parts.try_reserve_exact(1).is_err() {
+        // What was moved counts, though there is no memory to go on.
+        let result = if result.is_ok() { result } else { Err(Errno::ENOMEM.into()) };
+        return finish(thread, &open, write, result);
+    }
     parts.push(part);
     let mut transfer = Transfer {
         parts,
@@ -288,41 +292,55 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
     if matches!(stop, Stop::Load(_)) {
         transfer.hold = Hold::take(&open, transfer.at, transfer.write);
     }
-    let thread = Rc::clone(thread);
-    let limit = open.file.timeouts()[usize::from(transfer.write)];
+    let (write, so_far) = (transfer.write, transfer.done);
+    let (waiting, opened) = (Rc::clone(thread), Rc::clone(&open));
+    let limit = open.file.timeouts()[usize::from(write)];
     let end = limit.map(|limit| Instant::now().saturating_add(limit));
-    wait(async move {
-        let mut stop = stop;
-        // The watch is asked for its changes before each attempt; before the first one was none.
-        let mut changes = None;
-        loop {
-            match stop {
-                Stop::Fail(errno) => return done(&thread, &open, &transfer, Err(errno)),
-                Stop::Load(load) => {
-                    if let Err(errno) = load.wait().await {
+    let answer = wait(later_on(waiting, open, transfer, stop, end));
+    match answer {
+        // As in `rest`.
+        Err(_) if so_far > 0 => finish(thread, &opened, write, Ok(so_far)),
+        other => other,
+    }
+}
+
+/// Waits until a transfer can go on, and for its end.
+async fn later_on(
+    thread: Rc<Thread>,
+    open: Rc<Open>,
+    mut transfer: Transfer,
+    mut stop: Stop,
+    end: Option<Instant>,
+) -> Result<usize, Errno> {
+    // The watch is asked for its changes before each attempt; before the first one was none.
+    let mut changes = None;
+    loop {
+        match stop {
+            Stop::Fail(errno) => return done(&thread, &open, &transfer, Err(errno)),
+            Stop::Load(load) => {
+                if let Err(errno) = load.wait().await {
+                    return done(&thread, &open, &transfer, Err(errno));
+                }
+            }
+            Stop::Wait => match (open.file.watch_by(&*thread), changes) {
+                (_, None) => {}
+                (Some(watch), Some(seen)) => {
+                    if open.is_nonblocking() {
+                        return done(&thread, &open, &transfer, Err(Errno::EAGAIN));
+                    }
+                    if let Err(errno) = changed(&thread, watch, seen, end).await {
                         return done(&thread, &open, &transfer, Err(errno));
                     }
                 }
-                Stop::Wait => match (open.file.watch_by(&*thread), changes) {
-                    (_, None) => {}
-                    (Some(watch), Some(seen)) => {
-                        if open.is_nonblocking() {
-                            return done(&thread, &open, &transfer, Err(Errno::EAGAIN));
-                        }
-                        if let Err(errno) = changed(&thread, watch, seen, end).await {
-                            return done(&thread, &open, &transfer, Err(errno));
-                        }
-                    }
-                    (None, _) => return done(&thread, &open, &transfer, Err(Errno::EAGAIN)),
-                },
-            }
-            changes = Some(open.file.watch_by(&*thread).map_or(0, |it| it.changes()));
-            match transfer.go(&thread, &open) {
-                Ok(count) => return done(&thread, &open, &transfer, Ok(count)),
-                Err(next) => stop = next,
-            }
+                (None, _) => return done(&thread, &open, &transfer, Err(Errno::EAGAIN)),
+            },
         }
-    })
+        changes = Some(open.file.watch_by(&*thread).map_or(0, |it| it.changes()));
+        match transfer.go(&thread, &open) {
+            Ok(count) => return done(&thread, &open, &transfer, Ok(count)),
+            Err(next) => stop = next,
+        }
+    }
 }
 
 /// What a transfer that waited ends with: what was moved, if that is something.

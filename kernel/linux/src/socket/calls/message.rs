@@ -157,15 +157,24 @@ fn send(thread: &Rc<Thread>, open: Rc<Open>, prepared: Prepared) -> Answer {
             }
         }
     });
-    match answer {
-        // What was sent before a signal came, counts.
+    until(answer, sent)
+}
+
+/// Answers with what was moved `so_far` where a signal, or a lack of memory, ends a call that has moved something.
+fn until(answer: Answer, so_far: Rc<Cell<usize>>) -> Answer {
+    let counted = Rc::clone(&so_far);
+    let answer = match answer {
         Ok(Outcome::Wait(future)) => wait(async move {
-            match (future.await, sent.get()) {
+            match (future.await, counted.get()) {
                 (Err(_), count @ 1..) => Ok(count),
                 (result, _) => result,
             }
         }),
         other => other,
+    };
+    match (answer, so_far.get()) {
+        (Err(Stop::Fail(_)), count @ 1..) => Ok(count.into()),
+        (answer, _) => answer,
     }
 }
 
@@ -342,15 +351,7 @@ fn receive(
             }
         }
     });
-    match answer {
-        Ok(Outcome::Wait(future)) => wait(async move {
-            match (future.await, taken.get()) {
-                (Err(_), count @ 1..) => Ok(count),
-                (result, _) => result,
-            }
-        }),
-        other => other,
-    }
+    until(answer, taken)
 }
 
 /// Reads as much as the socket waits for (read(2) with `SO_RCVLOWAT`), and calls `each` with what
