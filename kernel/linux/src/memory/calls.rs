@@ -1,6 +1,7 @@
 //! The calls about memory.
 
 use super::area::Mapped;
+use super::remap::Remap;
 use super::{Advice, Backing, Fault, Memory, Move, Place, Request};
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
@@ -259,7 +260,23 @@ fn mremap(thread: &Rc<Thread>, [at, old, new, flags, to, _]: Args) -> Answer {
         _ => Move::Never,
     };
     let memory = memory_of(thread);
-    Ok(memory.remap(at as usize, old as usize, new as usize, how)?.into())
+    let mut moving = match memory.begin_remap(at as usize, old as usize, new as usize, how)? {
+        Remap::Done(at) => return Ok(at.into()),
+        Remap::Moving(moving) => moving,
+    };
+    let to = moving.to;
+    // For threads that share the memory it is one step: they would find a part at the old place.
+    let is_shared = Rc::strong_count(&memory) > 2;
+    if is_shared || !moving.is_long(&memory, STEP) {
+        moving.step(&memory, usize::MAX)?;
+        return Ok(to.into());
+    }
+    wait(async move {
+        while !moving.step(&memory, STEP)? {
+            yield_now().await;
+        }
+        Ok(to)
+    })
 }
 
 fn brk(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {

@@ -27,6 +27,85 @@ pub enum Move {
     },
 }
 
+/// What is left of a call that changes where memory is.
+pub(super) enum Remap {
+    /// Nothing: it is there now.
+    Done(usize),
+    /// Its pages.
+    Moving(Moving),
+}
+
+/// Memory that is being moved. After each step, the first part of it is at the new place alone, and
+/// the rest at the old one.
+pub(super) struct Moving {
+    /// As which area it begins.
+    area: Area,
+    at: usize,
+    /// Where it goes.
+    pub(super) to: usize,
+    old: usize,
+    new: usize,
+    pages_only: bool,
+    /// Bytes that have moved.
+    done: usize,
+}
+
+impl Moving {
+    /// Moves up to `most` pages that are there, or as many tables of them where whole ones move.
+    /// Returns whether that was the rest.
+    ///
+    /// # Errors
+    /// `ENOMEM`: all is where it was.
+    pub(super) fn step(&mut self, memory: &Memory, most: usize) -> Result<bool, Errno> {
+        let Self { ref area, at, to, old, new, pages_only, done } = *self;
+        let end = self.end(memory, most);
+        let is_last = end == at + old;
+        let (from, target) = (at + done, to + done);
+        let target_end = if is_last { to + new } else { to + (end - at) };
+        let piece =
+            |begin: usize, end| Area { end, backing: area.backing.at(begin), ..area.clone() };
+        memory.areas.borrow_mut().insert(target, piece(done, target_end));
+        let room = || memory.ram.has_room();
+        let relocated = memory.space.borrow_mut().relocate(from..end, target, &room);
+        let mut areas = memory.areas.borrow_mut();
+        if relocated.is_err() {
+            areas.remove(to..target_end);
+            if done > 0 {
+                // What has moved goes back, and takes what memory there is for that.
+                let _ = memory.space.borrow_mut().relocate(to..target, at, &|| true);
+                if !pages_only {
+                    areas.insert(at, piece(0, from));
+                }
+            }
+            return Err(Errno::ENOMEM);
+        }
+        match pages_only {
+            true => areas.change(from..end, |area| area.flags -= Flags::LOCKED),
+            // Of none nothing goes, and the area is not cut there.
+            false if old == 0 => {}
+            false => areas.remove(from..end),
+        }
+        self.done = end - at;
+        Ok(is_last)
+    }
+
+    /// Whether it takes several steps.
+    pub(super) fn is_long(&self, memory: &Memory, most: usize) -> bool {
+        self.end(memory, most) < self.at + self.old
+    }
+
+    /// Where the next `most` pages or tables of pages end.
+    fn end(&self, memory: &Memory, most: usize) -> usize {
+        let (rest, end) = (self.at + self.done, self.at + self.old);
+        let whole = self.at % TABLE == self.to % TABLE;
+        let most = if whole { most.saturating_mul(TABLE / PAGE) } else { most };
+        let space = memory.space.borrow();
+        let next = space.pages(rest..end).nth(most).map_or(end, |it| it.0);
+        // A table that is cut would be moved page by page.
+        if whole && next < end { (next / TABLE * TABLE).max(rest + PAGE) } else { next }
+    }
+}
+
 impl Memory {
     /// Gives the memory at `at`, of `old` bytes, the length `new`, and returns where it is then.
     ///
@@ -35,6 +114,26 @@ impl Memory {
     /// no old length of private memory; `EFAULT` if it is not all in one area; `ENOMEM` if it
     /// cannot grow where it is and may not move, beyond a limit, or without memory.
     pub fn remap(&self, at: usize, old: usize, new: usize, how: Move) -> Result<usize, Errno> {
+        match self.begin_remap(at, old, new, how)? {
+            Remap::Done(at) => Ok(at),
+            Remap::Moving(mut moving) => {
+                moving.step(self, usize::MAX)?;
+                Ok(moving.to)
+            }
+        }
+    }
+
+    /// Does that as far as no pages have to be moved.
+    ///
+    /// # Errors
+    /// As of [`remap`](Self::remap).
+    pub(super) fn begin_remap(
+        &self,
+        at: usize,
+        old: usize,
+        new: usize,
+        how: Move,
+    ) -> Result<Remap, Errno> {
         if !at.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
@@ -67,13 +166,13 @@ impl Memory {
             if old > new {
                 self.unmap(at + new, old - new)?;
             }
-            return Ok(at);
+            return Ok(Remap::Done(at));
         }
         self.move_or_grow(at, old, new, how)
     }
 
     /// Does that if `old` is not more than `new`, and the place is free.
-    fn move_or_grow(&self, at: usize, old: usize, new: usize, how: Move) -> Result<usize, Errno> {
+    fn move_or_grow(&self, at: usize, old: usize, new: usize, how: Move) -> Result<Remap, Errno> {
         let (area, rest) = {
             let areas = self.areas.borrow();
             let (start, area) = areas.at(at).ok_or(Errno::EFAULT)?;
@@ -99,7 +198,7 @@ impl Memory {
         }
         self.check_limits(&(at..at), more, if area.is_data() { more } else { 0 })?;
         if old == rest && place_of(how).is_none() && self.grow_in_place(at, &area, old, new) {
-            return Ok(at);
+            return Ok(Remap::Done(at));
         }
         let to = match how {
             Move::Never => return Err(Errno::ENOMEM),
@@ -110,22 +209,7 @@ impl Memory {
                 if free { to } else { self.alike(at, new)? }
             }
         };
-        let moved = Area { end: to + new, ..area };
-        self.areas.borrow_mut().insert(to, moved);
-        let room = || self.ram.has_room();
-        let relocated = self.space.borrow_mut().relocate(at..at + old, to, &room);
-        if relocated.is_err() {
-            self.areas.borrow_mut().remove(to..to + new);
-            return Err(Errno::ENOMEM);
-        }
-        let mut areas = self.areas.borrow_mut();
-        match pages_only {
-            true => areas.change(at..at + old, |area| area.flags -= Flags::LOCKED),
-            // Of none nothing goes, and the area is not cut there.
-            false if old == 0 => {}
-            false => areas.remove(at..at + old),
-        }
-        Ok(to)
+        Ok(Remap::Moving(Moving { area, at, to, old, new, pages_only, done: 0 }))
     }
 
     /// Finds a place of `new` bytes for what is at `at`: for much, one to which whole page tables

@@ -1,5 +1,6 @@
 //! mremap(2).
 
+use super::super::remap::Remap;
 use super::*;
 
 #[test]
@@ -85,6 +86,70 @@ fn much_memory_moves_to_where_whole_tables_can_and_stays_without_memory() {
     assert_eq!(memory.remap(to, PAGE, PAGE, Move::To(at)), Err(Errno::ENOMEM));
     kernel::testing::simulate_memory_use(0);
     assert!(kept(to));
+}
+
+#[test]
+fn much_memory_moves_in_steps_each_of_which_leaves_it_whole() {
+    const PAGES: usize = 1000;
+    let memory = memory();
+    let (at, to) = (0x10_0000_3000, 0x20_0000_4000);
+    let byte_at = |page: usize| byte(&memory, at + page * PAGE).ok();
+    let moved = |page: usize| byte(&memory, to + page * PAGE).ok();
+    let whole = |done: usize| {
+        for page in (0..PAGES).step_by(37).chain([done.saturating_sub(1), done.min(PAGES - 1)]) {
+            let (here, there) = (page < done)
+                .then_some(page as u8)
+                .map_or((Some(page as u8), None), |it| (None, Some(it)));
+            assert_eq!((byte_at(page), moved(page)), (here, there), "page {page} of {done}");
+        }
+    };
+    memory.map(&fixed(at, PAGES, RW)).unwrap();
+    (0..PAGES).for_each(|page| memory.write(at + page * PAGE, &[page as u8]).unwrap());
+    let begin = |from, new: usize, how| match memory
+        .begin_remap(from, PAGES * PAGE, new * PAGE, how)
+        .unwrap()
+    {
+        Remap::Moving(moving) => moving,
+        Remap::Done(at) => panic!("it is at {at:#x}"),
+    };
+    // There is no memory for its third step, and all is back.
+    kernel::testing::simulate_memory(1 << 26);
+    let mut moving = begin(at, PAGES + 2, Move::To(to));
+    assert!(moving.is_long(&memory, 100) && !moving.is_long(&memory, PAGES));
+    for done in [500, 1000] {
+        if done == 1000 {
+            kernel::testing::simulate_memory_use((1 << 26) - 4096);
+            assert_eq!(moving.step(&memory, 500), Err(Errno::ENOMEM));
+        } else {
+            assert_eq!(moving.step(&memory, 500), Ok(false));
+            whole(500);
+            assert_eq!(areas(&memory, at, PAGES), ["500-1000 rw-"]);
+            assert_eq!(areas(&memory, to, PAGES), ["0-500 rw-"]);
+        }
+    }
+    whole(0);
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(areas(&memory, at, PAGES), ["0-1000 rw-"]);
+    assert_eq!(areas(&memory, to, PAGES), [""; 0]);
+    let mut moving = begin(at, PAGES + 2, Move::To(to));
+    let mut done = 0;
+    while !moving.step(&memory, 300).unwrap() {
+        done += 300;
+        whole(done);
+    }
+    whole(PAGES);
+    assert_eq!(areas(&memory, to, PAGES + 2), ["0-1002 rw-"]);
+    assert_eq!(memory.usage().address_space, (PAGES + 2) * PAGE);
+    // Whole tables are one page each to it, where both places are alike; of what is not there nothing
+    // is to be moved.
+    let mut moving =
+        match memory.begin_remap(to, PAGES * PAGE, PAGES * PAGE, Move::To(to + (8 << 20))) {
+            Ok(Remap::Moving(moving)) => moving,
+            _ => panic!("it is moved"),
+        };
+    assert!(!moving.is_long(&memory, 3) && moving.is_long(&memory, 1));
+    assert_eq!((moving.step(&memory, 1), moving.step(&memory, 1)), (Ok(false), Ok(true)));
+    assert_eq!(byte(&memory, to + (8 << 20) + 999 * PAGE).unwrap(), 999_usize as u8);
 }
 
 #[test]
