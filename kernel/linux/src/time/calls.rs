@@ -52,10 +52,22 @@ fn clock_getres(thread: &Rc<Thread>, [id, to, ..]: Args) -> Answer {
     Ok(0.into())
 }
 
+/// From this second on no clock is set, as on Linux (`TIME_SETTOD_SEC_MAX`): it has to run for 30
+/// years more.
+const LATEST: u64 = i64::MAX as u64 / 1_000_000_000 - 30 * 365 * 86_400;
+
+/// Checks a time that a clock is to be set to.
+///
+/// # Errors
+/// `EINVAL` for one that is none or too late.
+fn settable(time: Timespec) -> Result<(), Errno> {
+    if time.duration()?.as_secs() < LATEST { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
 /// The clock is the host's.
 fn clock_settime(thread: &Rc<Thread>, [id, from, ..]: Args) -> Answer {
     let Clock::Realtime = clock(thread, id)? else { return Err(Errno::EINVAL.into()) };
-    thread.memory().get::<Timespec>(from)?.duration()?;
+    settable(thread.memory().get(from)?)?;
     Err(Errno::EPERM.into())
 }
 
@@ -72,10 +84,8 @@ fn gettimeofday(thread: &Rc<Thread>, [to, zone, ..]: Args) -> Answer {
 
 fn settimeofday(thread: &Rc<Thread>, [from, ..]: Args) -> Answer {
     if from != 0 {
-        let time: Timeval = thread.memory().get(from)?;
-        if !(0..=1_000_000).contains(&time.microseconds) {
-            return Err(Errno::EINVAL.into());
-        }
+        let Timeval { seconds, microseconds } = thread.memory().get(from)?;
+        settable(Timespec { seconds, nanoseconds: microseconds.saturating_mul(1000) })?;
     }
     Err(Errno::EPERM.into())
 }

@@ -57,6 +57,92 @@ fn clocks_that_are_there_are_read_and_others_are_not() {
 }
 
 #[test]
+fn times_that_are_none_are_refused_by_all_that_take_one() {
+    const EINVAL: Result<usize, Errno> = Err(Errno::EINVAL);
+    let (thread, at) = with_page();
+    let call = |number, args: &[u64]| call(&thread, number, args);
+    let (word, list, set) = (at + 512, at + 600, at + 700);
+    let timer = {
+        call(Sysno::timer_create, &[1, 0, at]).unwrap();
+        u64::from(thread.memory().get::<u32>(at).unwrap())
+    };
+    let timerfd = call(Sysno::timerfd_create, &[1, 0]).unwrap() as u64;
+    let epoll = call(Sysno::epoll_create1, &[0]).unwrap() as u64;
+    let [one, _] = {
+        call(Sysno::socketpair, &[1, 1, 0, at]).unwrap();
+        thread.memory().get::<[u32; 2]>(at).unwrap().map(u64::from)
+    };
+    thread.memory().put(list, &[0_u64, word, 2]).unwrap();
+    thread.memory().put(set, &[1_u64, 8]).unwrap();
+    // With an address where a time stands, the first of a pair, the other of which is right.
+    let of_ns: [(Sysno, &[u64]); 13] = [
+        (Sysno::clock_settime, &[0, at]),
+        (Sysno::nanosleep, &[at, 0]),
+        (Sysno::clock_nanosleep, &[1, 0, at, 0]),
+        (Sysno::clock_nanosleep, &[0, 1, at, 0]),
+        (Sysno::timer_settime, &[timer, 0, at, 0]),
+        (Sysno::timer_settime, &[timer, 1, at - 16, 0]),
+        (Sysno::timerfd_settime, &[timerfd, 0, at, 0]),
+        (Sysno::timerfd_settime, &[timerfd, 1, at - 16, 0]),
+        (Sysno::ppoll, &[0, 0, at, 0]),
+        (Sysno::pselect6, &[0, 0, 0, 0, at, 0]),
+        (Sysno::epoll_pwait2, &[epoll, word, 1, at, 0, 0]),
+        (Sysno::futex, &[word, 0, 0, at]),
+        (Sysno::rt_sigtimedwait, &[set, 0, at, 8]),
+    ];
+    let at = at + 16;
+    let moved = |args: &[u64]| -> Vec<u64> {
+        let before = at - 16;
+        args.iter()
+            .map(|&it| if it == before || it == before - 16 { it + 16 } else { it })
+            .collect()
+    };
+    let second = 1_000_000_000;
+    for time in [(-1, 0), (0, -1), (0, second), (i64::MIN, 0), (0, i64::MIN), (1, i64::MAX)] {
+        thread.memory().put(at - 16, &[0_u64; 6]).unwrap();
+        put_time(&thread, at, time.0, time.1);
+        for (number, args) in of_ns {
+            assert_eq!(call(number, &moved(args)), EINVAL, "{number} {args:?} of {time:?}");
+        }
+        // Times of files may be those of long ago.
+        let told = call(Sysno::utimensat, &[one, 0, at, 0]);
+        let right = (0..second).contains(&time.1);
+        assert_eq!(told, if right { Ok(0) } else { EINVAL }, "{time:?}");
+    }
+    put_time(&thread, at, i64::MAX / second - 30 * 365 * 86_400, 0);
+    assert_eq!(call(Sysno::clock_settime, &[0, at]), EINVAL, "too late");
+    put_time(&thread, at, i64::MAX / second - 30 * 365 * 86_400 - 1, second - 1);
+    assert_eq!(call(Sysno::clock_settime, &[0, at]), Err(Errno::EPERM));
+    let million = 1_000_000;
+    for time in [(-1, 0), (0, -1), (0, million), (i64::MIN, 0), (0, i64::MAX)] {
+        thread.memory().put(at - 16, &[0_u64; 6]).unwrap();
+        put_time(&thread, at, time.0, time.1);
+        assert_eq!(call(Sysno::setitimer, &[0, at, 0]), EINVAL, "{time:?}");
+        assert_eq!(call(Sysno::setitimer, &[0, at - 16, 0]), EINVAL, "{time:?}");
+        assert_eq!(call(Sysno::settimeofday, &[at, 0]), EINVAL, "{time:?}");
+        if time.0 < 0 || time.1 < 0 {
+            assert_eq!(call(Sysno::select, &[0, 0, 0, 0, at]), EINVAL, "{time:?}");
+        }
+        let right = (0..million).contains(&time.1);
+        let told = call(Sysno::setsockopt, &[one, 1, 20, at, 16]);
+        assert_eq!(told, if right { Ok(0) } else { Err(Errno::EDOM) }, "{time:?}");
+        let told = call(Sysno::futimesat, &[one, 0, at]);
+        assert_eq!(told, if right { Ok(0) } else { EINVAL }, "{time:?}");
+    }
+    // Of select(2) microseconds may be more than a second.
+    put_time(&thread, at, 1, 2 * million);
+    let before = Instant::now();
+    assert_eq!(call(Sysno::select, &[0, 0, 0, 0, at]), Ok(0));
+    assert_eq!(before.elapsed().as_secs(), 3);
+    // In ms, what is negative has no end.
+    let event = call(Sysno::eventfd2, &[1, 0]).unwrap();
+    thread.memory().put(word, &[event as u32, 1]).unwrap();
+    for time in [-1_i32, i32::MIN] {
+        assert_eq!(call(Sysno::poll, &[word, 1, u64::from(time as u32)]), Ok(1));
+    }
+}
+
+#[test]
 fn sleeps_last_as_long_as_they_are_told_to() {
     let (thread, at) = with_page();
     let slept = |number: Sysno, args: &[u64]| {
