@@ -257,6 +257,20 @@ fn moves() -> Outcome {
         numbered(space, at, PAGES)?;
         ensure!(space.stats().pages == pages, "{:?}", space.stats());
     }
+    // What the last table has behind them stays, wherever they go, and they come to an end before it.
+    let behind = at + (PAGES + 5) * PAGE;
+    let kept = frame()?;
+    kept.store_u32(0, 77);
+    space.map(behind, kept, Access::READ).map_err(text)?;
+    for next in [to, to + PAGE] {
+        for (here, there) in [(at, next), (next, at)] {
+            space.relocate(here..here + PAGES * PAGE, there, &|| true).map_err(text)?;
+            numbered(space, there, PAGES)?;
+            let stays = space.frame(behind).map(|it| it.0.load_u32(0));
+            ensure!(stays == Some(77), "{stays:?} is behind");
+            ensure!(space.stats().pages == pages + 1, "{:?}", space.stats());
+        }
+    }
     // Without room at the first, the second and the last table nothing has moved.
     for (last, next) in [(0, to), (1, to + PAGE), (2, to), (2, to + PAGE)] {
         let next = next + 64 * TABLE * (last + 1);
