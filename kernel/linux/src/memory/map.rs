@@ -10,7 +10,7 @@ use crate::stop::Pages;
 use alloc::rc::Rc;
 use core::ops::Range;
 use core::ptr::addr_eq;
-use kernel::user::{Access, PAGE, TOP};
+use kernel::user::{Access, Frame, PAGE, TOP};
 
 /// Addresses above are not given to a map with `MAP_32BIT`.
 const LOW: usize = 1 << 31;
@@ -277,6 +277,38 @@ impl Memory {
                 space.unmap(at..area.end);
             }
         }
+    }
+
+    /// Takes pages of a file within `range` away where they are mapped, as they are about to be a hole:
+    /// who touches one finds what the file has then. A page that is a program's own already stays.
+    pub fn punch(&self, pages: &Rc<dyn Pages>, range: Range<u64>) {
+        /// Pages at a time.
+        const BATCH: usize = 64;
+        let areas = self.areas.borrow();
+        let mut space = self.space.borrow_mut();
+        for (start, area) in areas.iter() {
+            let area::Backing::File(file, first) = &area.backing else { continue };
+            if !addr_eq(Rc::as_ptr(&file.pages), Rc::as_ptr(pages)) {
+                continue;
+            }
+            let place = |index: u64| {
+                let skip = usize::try_from(index.saturating_sub(*first)).unwrap_or(usize::MAX);
+                start.saturating_add(skip.saturating_mul(PAGE)).min(area.end)
+            };
+            let (mut at, end) = (place(range.start), place(range.end));
+            while at < end {
+                let is_files = |it: &(usize, &Frame, Access)| {
+                    let own = file.pages.frame(first + ((it.0 - start) / PAGE) as u64);
+                    own.is_some_and(|own| own.same(it.1))
+                };
+                let found = space.pages(at..end).filter(is_files).map(|it| it.0);
+                let found: heapless::Vec<usize, BATCH> = found.take(BATCH).collect();
+                let Some(&last) = found.last() else { break };
+                found.iter().for_each(|&page| space.unmap(page..page + PAGE));
+                at = last + PAGE;
+            }
+        }
+        space.settle();
     }
 
     /// Returns whether a file is mapped so that what is written there is in it, or may be once

@@ -10,8 +10,12 @@ use crate::signal::{Info, Signal};
 use crate::stop::{Stop, loaded};
 use crate::thread::Thread;
 use alloc::rc::Rc;
+use core::ops::Range;
 use kernel::task::yield_now;
-use linux_raw_sys::general::{FALLOC_FL_KEEP_SIZE, IN_MODIFY, O_APPEND, RLIMIT_FSIZE};
+use linux_raw_sys::general::{
+    FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, IN_MODIFY, O_APPEND,
+    RLIMIT_FSIZE,
+};
 
 /// Where the largest file ends.
 const LARGEST: u64 = i64::MAX as u64;
@@ -137,6 +141,16 @@ fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answe
     reserve(thread, open, mode as u32, offset, length)
 }
 
+/// A range of a file is about to be zeros: the pages that are all of it are nobody's then.
+fn punch(thread: &Thread, open: &Open, range: Range<u64>) {
+    let Ok(pages) = open.file.pages() else { return };
+    let size = kernel::user::PAGE as u64;
+    let whole = range.start.div_ceil(size)..range.end / size;
+    for memory in thread.system.processes().filter_map(|it| it.memory()) {
+        memory.punch(&pages, whole.clone());
+    }
+}
+
 /// Bytes that are reserved at once.
 const PIECE: u64 = 4 << 20;
 
@@ -144,6 +158,9 @@ const PIECE: u64 = 4 << 20;
 /// others run between them, who do not write to it.
 fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: u64) -> Answer {
     if mode & !FALLOC_FL_KEEP_SIZE != 0 || length <= PIECE {
+        if mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) != 0 {
+            punch(thread, &open, offset..offset.saturating_add(length));
+        }
         open.file.allocate(mode, offset, length)?;
         open.file.written(&**thread);
         written(&open, 1);

@@ -356,15 +356,24 @@ fn a_hole_is_seen_where_the_file_is_mapped_which_stays_mapped() {
     let memory = it.thread.memory();
     let byte = |at| {
         let mut byte = [0];
-        memory.read(at, &mut byte).unwrap();
+        block_on(crate::stop::loaded(|| memory.read(at, &mut byte))).unwrap();
         byte[0]
     };
     memory.write(at + 4096, b"b").unwrap();
     assert_eq!((byte(private), byte(private + 4096)), (b'a', b'b'));
+    // A page that the program has written for itself stays.
+    let own = map(3, abi::MAP_PRIVATE.into());
+    memory.write(own + 4096, b"o").unwrap();
+    let free = || it.thread.system.tree.root().system().free;
+    let before = free();
     let hole = (abi::FALLOC_FL_PUNCH_HOLE | abi::FALLOC_FL_KEEP_SIZE).into();
     assert_eq!(it.call(Sysno::fallocate, &[fd, hole, 4096, 4096]), Ok(0));
+    let there = [at, private, own].map(|it| memory.resident(it + 4096..it + 8192));
+    assert_eq!(there, [0, 0, 1]);
+    assert!(free() >= before + 4096, "the page is nobody's");
+    assert_eq!((byte(own + 4096), byte(own)), (b'o', b'a'));
     assert_eq!([at, at + 4096, private + 4096, at + 8192].map(byte), [b'a', 0, 0, b'a']);
-    memory.write(at + 4097, b"c").unwrap();
+    block_on(crate::stop::loaded(|| memory.write(at + 4097, b"c"))).unwrap();
     let count = it.call(Sysno::pread64, &[fd, it.buffer(), 3, 4096]).unwrap();
     assert_eq!(it.got(count), b"\0c\0");
     // Who could write to it past a seal keeps it from being sealed.
