@@ -403,6 +403,35 @@ fn who_waits_for_room_hears_of_what_is_thrown_away() {
 }
 
 #[test]
+fn what_a_pseudoterminal_holds_is_little_while_memory_is_low_u4() {
+    kernel::testing::simulate_memory(1 << 22);
+    let it = Program::new();
+    let fill = |fd: u64, bytes: &[u8]| {
+        let mut all = 0;
+        while let Ok(count @ 1..) = it.write(fd, bytes) {
+            all += count;
+        }
+        all
+    };
+    let held = |used: usize| {
+        let [master, slave] = it.pty();
+        it.set(slave, 12, abi::ECHO, 0);
+        kernel::testing::simulate_memory_use(used);
+        let output = fill(slave, &[b'x'; 1000]);
+        fill(master, &[b'\n'; 1000]);
+        let lines = core::iter::from_fn(|| it.read(slave, 9).ok()).count();
+        // Who reads makes room.
+        let read = it.read(master, 1000).map(|it| it.len());
+        assert_eq!((read, it.write(slave, &[b'y'; 500])), (Ok(1000), Ok(500)));
+        kernel::testing::simulate_memory_use(0);
+        (output, lines)
+    };
+    assert_eq!(held(0), (8192, 4096));
+    // Of lines, 4 KiB are their lengths.
+    assert_eq!(held((1 << 22) - 4096), (4096, 512));
+}
+
+#[test]
 fn a_pseudoterminal_ends_with_either_side() {
     let it = Program::new();
     let [master, slave] = it.pty();

@@ -45,7 +45,7 @@ pub use fault::Fault;
 pub use layout::Limits;
 pub use map::{Backing, Place, Request};
 pub use ram::{Ram, Reclaim, Text};
-pub(crate) use ram::{is_refused, is_tight, widen};
+pub(crate) use ram::{is_refused, is_tight, may_take, widen};
 pub use remap::Move;
 pub use shared::{Segment, Unheld};
 pub use smaps::Resident;

@@ -19,6 +19,13 @@ const AHEAD: usize = 4;
 /// Bytes of a list that take no look at the memory: what is under way asks for so much (rule S8).
 const SMALL: usize = 4096;
 
+/// Returns whether a queue of the kernel's may take `bytes` where it has to grow: up to 4 KiB are for
+/// what is under way (rule S8).
+#[must_use]
+pub(crate) fn may_take(bytes: usize) -> bool {
+    bytes <= SMALL || !is_refused()
+}
+
 /// Makes room for `more` in a list of the kernel's that is as long as programs will have it: up to
 /// 4 KiB are for what is under way (rule S8), and of one that would leave too little nothing is kept.
 ///

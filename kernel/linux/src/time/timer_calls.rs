@@ -208,6 +208,9 @@ fn timer_settime(thread: &Rc<Thread>, [id, flags, from, to, ..]: Args) -> Answer
         value if absolute => value,
         value => now.saturating_add(value),
     };
+    if next != 0 {
+        thread.system.ram.check_under_way()?;
+    }
     arm(&thread.process, &timer, clock, Setting { next, interval })?;
     Ok(0.into())
 }

@@ -1,7 +1,7 @@
 //! The line discipline: what becomes of a byte that is typed.
 
 use super::{Settings, signal};
-use crate::memory::Sink;
+use crate::memory::{Sink, may_take};
 use crate::stop::Stop;
 use alloc::collections::VecDeque;
 use linux_raw_sys::general as abi;
@@ -168,7 +168,8 @@ impl Input {
     fn add(&mut self, byte: u8, settings: &Settings, effect: &mut Effect) {
         // The last place of a line is for its end.
         let most = if settings.is_canonical() && byte != b'\n' { MOST - 1 } else { MOST };
-        if self.typed() >= most || self.bytes.try_reserve(1).is_err() {
+        let full = self.bytes.len() == self.bytes.capacity() && !may_take(2 * self.bytes.len());
+        if self.typed() >= most || full || self.bytes.try_reserve(1).is_err() {
             return effect.show(b"\x07");
         }
         self.bytes.push_back(byte);
@@ -176,7 +177,9 @@ impl Input {
     }
 
     fn end(&mut self) {
-        if self.lines.try_reserve(1).is_ok() {
+        let full = self.lines.len() == self.lines.capacity()
+            && !may_take(2 * self.lines.len() * size_of::<usize>());
+        if !full && self.lines.try_reserve(1).is_ok() {
             self.lines.push_back(self.typed());
             self.complete = self.bytes.len();
         }

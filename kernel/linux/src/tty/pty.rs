@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::file::{
     At, Caller, Change, File, Inode, Listing, Open, Stat, Statfs, Type, device, next_device, now,
 };
-use crate::memory::{Sink, Source};
+use crate::memory::{Sink, Source, may_take};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::boxed::Box;
@@ -23,6 +23,9 @@ const MOST: usize = 256;
 
 /// Bytes of output that a master has not read, at most.
 const ROOM: usize = 8192;
+
+/// Bytes of it that there is room for in any case.
+const SMALL: usize = 4096;
 
 /// The major number of slaves.
 const MAJOR: u32 = 136;
@@ -44,7 +47,12 @@ struct ToMaster(Rc<Pair>);
 impl Wire for ToMaster {
     fn write(&self, bytes: &[u8]) -> usize {
         let mut output = self.0.output.borrow_mut();
-        let count = bytes.len().min(ROOM - output.len());
+        let mut count = bytes.len().min(ROOM - output.len());
+        let there = output.capacity() - output.len();
+        if count > there && !may_take(output.len() + count) {
+            // Its reader makes room.
+            count = count.min(there.max(SMALL.saturating_sub(output.len())));
+        }
         if output.try_reserve(count).is_err() {
             return 0;
         }

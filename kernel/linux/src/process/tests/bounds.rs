@@ -232,6 +232,27 @@ fn what_waits_for_others_takes_no_memory_while_it_is_low_u4() {
 }
 
 #[test]
+fn terminals_and_timers_hold_little_while_memory_is_low_u4() {
+    kernel::testing::simulate_memory(1 << 22);
+    let first = thread();
+    let at = room(&first.memory(), 65_536) as u64;
+    let call = |name, args: &[u64]| {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&first, name, all)
+    };
+    call(Sysno::timer_create, &[1, 0, at]).unwrap();
+    let timer = u64::from(first.memory().get::<u32>(at).unwrap());
+    first.memory().put(at, &[0_u64, 0, 100, 0]).unwrap();
+    kernel::testing::simulate_memory_use((1 << 22) - 4096);
+    assert_eq!(call(Sysno::timer_settime, &[timer, 0, at, 0]), Err(Errno::ENOMEM));
+    first.memory().put(at + 64, &[0_u64; 4]).unwrap();
+    assert_eq!(call(Sysno::timer_settime, &[timer, 0, at + 64, 0]), Ok(0), "to stop it");
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(call(Sysno::timer_settime, &[timer, 0, at, 0]), Ok(0));
+}
+
+#[test]
 fn folders_and_texts_of_a_process_are_refused_while_memory_is_low_u4() {
     kernel::testing::simulate_memory(1 << 22);
     let first = thread();

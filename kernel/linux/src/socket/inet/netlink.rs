@@ -231,6 +231,10 @@ impl Socket for Netlink {
         if length > REQUEST {
             return Err(Errno::EMSGSIZE.into());
         }
+        // Its answers wait for as long as nobody reads them.
+        if !from.has_room() {
+            return Err(Errno::ENOBUFS.into());
+        }
         let mut request = kernel::memory::zeroed(length).ok_or(Errno::ENOBUFS)?;
         let count = from.take(&mut request)?;
         self.answer(&request[..count])?;
