@@ -4,6 +4,7 @@ use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail};
 use lab::{Host, Options, Progress};
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -74,10 +75,18 @@ pub(crate) fn run_folder(project: &Project) -> Result<PathBuf> {
 /// The folders of this process.
 static OWN: Mutex<Vec<Run>> = Mutex::new(Vec::new());
 
+/// Keeps the folders of this process for the program that it becomes, as long as that runs.
+///
+/// # Errors
+/// When Linux refuses that.
+pub(crate) fn pass_on() -> Result<()> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner).iter().try_for_each(Run::pass_on)
+}
+
 /// The folder of a run, which is locked as long as that has not ended.
 struct Run {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Run {
@@ -106,11 +115,16 @@ impl Run {
                     let lock = File::open(&folder)?;
                     // A file system without locks has none to heed.
                     let _ = lock.lock();
-                    return Ok(Self { folder, _lock: lock });
+                    return Ok(Self { folder, lock });
                 }
             }
         }
         bail!("there are too many")
+    }
+
+    /// Has programs that are started inherit the lock.
+    fn pass_on(&self) -> Result<()> {
+        Ok(fcntl_setfd(&self.lock, FdFlags::empty())?)
     }
 }
 
@@ -142,6 +156,7 @@ pub(crate) fn host(project: &Project, network: bool, ui: &Ui) -> Result<Host> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn folders_of_runs_that_have_ended_are_removed() {
@@ -159,5 +174,19 @@ mod tests {
         assert_eq!(fs::read_dir(&runs).unwrap().count(), 1);
         assert_eq!(fs::read_dir(&third.folder).unwrap().count(), 0);
         assert!(!is_alive(&runs.join("none")));
+    }
+
+    #[test]
+    fn the_folder_of_a_run_stays_as_long_as_the_program_that_got_it() {
+        let work = tempfile::tempdir().unwrap();
+        let run = Run::begin(&work.path().join("run")).unwrap();
+        run.pass_on().unwrap();
+        let mut program = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let folder = run.folder.clone();
+        drop(run);
+        assert!(is_alive(&folder));
+        drop(program.stdin.take());
+        program.wait().unwrap();
+        assert!(!is_alive(&folder));
     }
 }

@@ -26,9 +26,9 @@ start() {
     done
 }
 
-# Ends it as a terminal would, and tells its status.
+# Ends it, and tells its status.
 end() {
-    pkill -TERM -P $app || fail "it is not there any more"
+    kill $app || fail "it is not there any more"
     wait $app || return $?
 }
 

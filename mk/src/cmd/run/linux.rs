@@ -1,17 +1,18 @@
 //! An app as a process of this machine.
 
 use super::app::App;
-use super::process::{code, wait};
+use super::process::{code, wait_passing};
 use super::watch::headline;
 use super::{arguments, refused, tap};
-use crate::disk;
 use crate::ending::TIMEOUT;
 use crate::guest::{compile, messages};
 use crate::image::elf::Elf;
 use crate::image::manifest;
 use crate::project::{Guest, Project, cargo, read};
 use crate::ui::Ui;
-use anyhow::{Context, Result, ensure};
+use crate::{boot, disk};
+use anyhow::{Context, Result, bail, ensure};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,15 @@ pub(super) fn run(
     if let Err(why) = arguments::check(&manifest, items) {
         return Ok(refused(&why, ui));
     }
-    let mut command = Command::new(cargo());
+    let mut command = match timeout {
+        None => Command::new(cargo()),
+        // Whatever ends this process asks the app for its end too.
+        Some(_) => {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "TERM", "--"]).arg(cargo());
+            command
+        }
+    };
     command.args(["run", "--quiet", "--package", &guest.package, "--bin", &guest.name]);
     command.current_dir(&project.root).arg("--").args(items);
     for image in disk::images(project, &manifest, &app.around.disk, 0, ui)? {
@@ -60,9 +69,13 @@ pub(super) fn run(
     // Read by `devices`, net/tap.rs there.
     command.env("XENITH_NET", net.unwrap_or_default());
     ui.command(&command);
+    let Some(timeout) = timeout else {
+        // This process becomes cargo, and cargo the app: signals and the status are the app's own.
+        boot::pass_on()?;
+        bail!("cannot run cargo: {}", command.exec());
+    };
     let start = Instant::now();
-    let child = command.spawn().context("cannot run cargo")?;
-    let Some(status) = wait(child, timeout)? else {
+    let Some(status) = wait_passing(command, timeout)? else {
         ui.note(&headline(
             &guest.name,
             "timed out: still running at the time limit, and killed",
