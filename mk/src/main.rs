@@ -130,14 +130,17 @@ fn main() -> ExitCode {
 
 /// Says what went wrong with a command of this tool, called `tool`.
 fn ended(result: anyhow::Result<u8>, tool: &str) -> ExitCode {
-    match result {
-        Ok(status) => status.into(),
-        Err(error) => {
-            let error = format!("{error:#}").replace("`cargo mk", &format!("`{tool}"));
-            ui::err(&format!("{} {error}\n", style("error:").for_stderr().red().bold()));
-            ExitCode::FAILURE
-        }
-    }
+    let say = |what: &str| {
+        ui::err(&format!("{} {what}\n", style("error:").for_stderr().red().bold()));
+        ExitCode::FAILURE
+    };
+    let failed = result
+        .as_ref()
+        .err()
+        .map(|error| say(&format!("{error:#}").replace("`cargo mk", &format!("`{tool}"))));
+    // A status that says that all is well would be of a result that nobody has.
+    let unwritten = ui::unwritten().map(say);
+    failed.or(unwritten).unwrap_or_else(|| result.unwrap_or(1).into())
 }
 
 /// What the alias of a repository calls this tool.

@@ -7,10 +7,10 @@
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a long step says how far it is where there is no terminal.
@@ -128,14 +128,45 @@ fn spinner(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// Prints a result on standard output. Nobody is left to tell when it is closed.
+/// What a result that could not be written is reported by, once all is done.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Prints a result on standard output. Nobody is left to tell when it is closed; that it could not be
+/// written for another reason, [`unwritten`] says.
 pub(crate) fn out(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    out_bytes(text.as_bytes());
+}
+
+/// Prints a result that need not be text, likewise.
+pub(crate) fn out_bytes(bytes: &[u8]) {
+    if let Some(why) = printed(bytes).err().as_ref().and_then(loss) {
+        UNWRITTEN.get_or_init(|| why);
+    }
+}
+
+/// Returns why a result was not written, where that is so.
+pub(crate) fn unwritten() -> Option<&'static str> {
+    UNWRITTEN.get().map(String::as_str)
+}
+
+/// Writes to standard output at once: what was left for later could fail unseen.
+///
+/// # Errors
+/// With what standard output says.
+pub(crate) fn printed(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
+}
+
+/// Returns what to say of an error of standard output: nothing where nobody reads it any more.
+pub(crate) fn loss(error: &io::Error) -> Option<String> {
+    let lost = error.kind() != ErrorKind::BrokenPipe;
+    lost.then(|| format!("cannot write standard output: {error}"))
 }
 
 /// Prints on standard error, likewise.
 pub(crate) fn err(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// `count` of something, such as `1 guest` or `2 guests`.

@@ -2,7 +2,7 @@
 
 use crate::boot;
 use crate::project::Project;
-use crate::ui::{Ui, err, out};
+use crate::ui::{Ui, err, out_bytes};
 use anyhow::{Result, ensure};
 use lab::{Host, Options};
 use std::io::{IsTerminal, stdin};
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     if let What::Run { script, no_network } = &args.what {
         let host = boot::host(&project, !no_network, ui)?;
         let output = host.shell_within(script, LIMIT)?;
-        out(&String::from_utf8_lossy(&output.stdout));
+        out_bytes(&output.stdout);
         err(&output.stderr);
         return Ok(u8::try_from(output.status).unwrap_or(1));
     }

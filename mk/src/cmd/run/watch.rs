@@ -5,11 +5,10 @@ use crate::ending::{Ending, LineFeeds, TIMEOUT, is_up};
 use crate::explain::explain;
 use crate::names::{Names, addition, named};
 use crate::symbols::Symbols;
-use crate::ui::Ui;
+use crate::ui::{Ui, err, loss, printed};
 use anyhow::Result;
 use console::style;
 use lab::{Capture, Forward, Guest as Domain, terminal};
-use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -213,14 +212,17 @@ pub(super) fn headline(name: &str, what: &str, status: u8) -> String {
     format!("{name}: {what}")
 }
 
-/// Prints console output. When nobody reads it any more, the run is over.
+/// Prints console output. When nobody reads it any more, or it cannot be written, the run is over: QEMU
+/// ends with this process.
 pub(super) fn show(text: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    if stdout.write_all(text).and_then(|()| stdout.flush()).is_err() {
-        terminal::restore();
-        // As for a process that SIGPIPE ends. QEMU ends with this process.
+    let Err(error) = printed(text) else { return };
+    terminal::restore();
+    let Some(why) = loss(&error) else {
+        // As for a process that SIGPIPE ends.
         std::process::exit(128 + 13);
-    }
+    };
+    err(&format!("{} {why}\n", style("error:").for_stderr().red().bold()));
+    std::process::exit(1);
 }
 
 #[cfg(test)]
