@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use build::Built;
 use console::style;
 use output::Progress;
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -194,25 +195,66 @@ impl Fuzz {
         let (well, _, said) = run_and_look(command, ui, |_| {})?;
         ui.done();
         ensure!(well, "{target}: {}", output::report(target, &said));
-        clear(&kept)?;
-        let (mut count, mut size) = (0, 0);
-        for entry in fs::read_dir(&merged).context("the merged corpus")? {
-            let entry = entry.context("the merged corpus")?;
-            count += 1;
-            size += fs::copy(entry.path(), kept.join(entry.file_name())).context("an input")?;
-        }
+        let (count, size) = replace(&kept, &merged)?;
         out(&format!("kept  {target:10} {count} inputs, {} bytes\n", bytes(size)));
         Ok(())
     }
 }
 
+/// The files in a folder. Folders in it are nobody's inputs here.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let what = || folder.display().to_string();
+    let entries: Vec<_> = fs::read_dir(folder).and_then(Iterator::collect).with_context(what)?;
+    let is_file = |it: &fs::DirEntry| it.file_type().is_ok_and(|it| it.is_file());
+    Ok(entries.iter().filter(|it| is_file(it)).map(fs::DirEntry::path).collect())
+}
+
 /// Removes the files in a folder.
 fn clear(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
+    for path in files(folder)? {
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Whether libFuzzer gave an input its name, which is the SHA-1 of what is in it. Those that people put
+/// there have others.
+fn is_found(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.len() == 40 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Makes what libFuzzer has found of the inputs in `kept` that which is in `merged`, unless somebody put the
+/// same there, which stays. Nothing is removed before all is there: how many that are, and their bytes.
+fn replace(kept: &Path, merged: &Path) -> Result<(usize, u64)> {
+    let load = |path: &PathBuf| fs::read(path).with_context(|| path.display().to_string());
+    let (found, given): (Vec<_>, Vec<_>) = files(kept)?.into_iter().partition(|it| is_found(it));
+    let given = given.iter().map(load).collect::<Result<HashSet<_>>>()?;
+    let mut wanted = HashSet::new();
+    for path in files(merged)? {
+        let input = load(&path)?;
+        if given.contains(&input) {
+            continue;
+        }
+        let to = kept.join(path.file_name().context("an input has no name")?);
+        // One that is half there has the name of another one.
+        if fs::read(&to).ok().as_ref() != Some(&input) {
+            let part = to.with_extension("part");
+            fs::write(&part, &input)
+                .and_then(|()| fs::rename(&part, &to))
+                .inspect_err(|_| drop(fs::remove_file(&part)))
+                .with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        wanted.insert(to);
+    }
+    for path in found.iter().filter(|path| !wanted.contains(*path)) {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    let sizes = files(kept)?
+        .iter()
+        .map(|path| Ok(fs::metadata(path)?.len()))
+        .collect::<Result<Vec<_>>>()?;
+    Ok((sizes.len(), sizes.iter().sum()))
 }
 
 /// The names of the targets: cargo makes each file there a binary.
@@ -256,6 +298,45 @@ fn run_and_look(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_there_before_anything_is_removed() {
+        let work = tempfile::tempdir().unwrap();
+        let [kept, merged] = ["kept", "merged"].map(|name| work.path().join(name));
+        let [old, new, both] = ["0", "a", "f"].map(|digit| digit.repeat(40));
+        let put = |path: PathBuf, text: &str| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        for (name, text) in [
+            (&*old, "old"),
+            (&both, "both"),
+            ("smuggled", "by a person"),
+            ("crash-0123", "a crash"),
+            ("folder/0", "in a folder"),
+        ] {
+            put(kept.join(name), text);
+        }
+        let seed = "1".repeat(40);
+        for (name, text) in
+            [(&*new, "new"), (&both, "both"), (&seed, "by a person"), ("folder/1", "")]
+        {
+            put(merged.join(name), text);
+        }
+        // What cannot be written in place of the new one: all stays.
+        fs::create_dir(kept.join(&new)).unwrap();
+        replace(&kept, &merged).unwrap_err();
+        assert!(kept.join(&old).exists() && kept.join("crash-0123").exists());
+        fs::remove_dir(kept.join(&new)).unwrap();
+        let text = "new".len() + "both".len() + "by a person".len() + "a crash".len();
+        assert_eq!(replace(&kept, &merged).unwrap(), (4, text as u64));
+        let mut names: Vec<_> =
+            fs::read_dir(&kept).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [&*new, "crash-0123", &both, "folder", "smuggled"]);
+        clear(&merged).unwrap();
+        assert_eq!(fs::read_dir(&merged).unwrap().count(), 1);
+    }
 
     #[test]
     fn every_target_has_a_kept_corpus() {
