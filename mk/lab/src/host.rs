@@ -1,6 +1,8 @@
 //! A booted Xen host.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
 
@@ -283,8 +285,20 @@ fn pass_keys(from: &impl AsFd, to: &mut impl Write, over: impl Fn() -> bool) -> 
 /// The file of the cache that says in which boot of this machine KVM failed.
 const KVM_FAILED: &str = "kvm-failed";
 
+/// Says that KVM cannot run Xen here, by the console of one that it did not.
+#[derive(Debug)]
+struct KvmBroken(String);
+
+impl fmt::Display for KvmBroken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for KvmBroken {}
+
 /// Boots by KVM where there is one, else by QEMU's translator. What fails by both says nothing about KVM;
-/// what fails by KVM alone is kept in `mark` for as long as this machine runs.
+/// that KVM is broken is kept in `mark` for as long as this machine runs.
 fn boot_by<T>(
     kvm: Option<impl FnOnce() -> Result<T>>,
     tcg: impl FnOnce() -> Result<T>,
@@ -296,16 +310,24 @@ fn boot_by<T>(
     // instruction. A boot proves it.
     let error = match kvm() {
         Ok(host) => return Ok(host),
-        Err(error) => format!("{error:#}"),
+        Err(error) => error,
     };
-    let why = error.lines().next().unwrap_or_default();
+    let text = format!("{error:#}");
+    let why = text.lines().next().unwrap_or_default();
     progress.note(&format!("Xen does not boot by KVM ({why}); trying without"));
     let host = tcg()?;
-    fs::write(mark, this_boot())?;
-    progress.note(&format!(
-        "KVM does not run Xen on this machine and is left alone until it boots again, or {} is removed",
-        mark.display()
-    ));
+    // Others share the mark: that this machine was busy shall cost nobody KVM.
+    if error.is::<KvmBroken>() {
+        match fs::write(mark, this_boot()) {
+            Ok(()) => progress.note(&format!(
+                "KVM does not run Xen on this machine and is left alone until it boots again, or {} is \
+                 removed",
+                mark.display()
+            )),
+            // The next boot tries it again, and that is all.
+            Err(error) => progress.note(&format!("cannot write {}: {error}", mark.display())),
+        }
+    }
     Ok(host)
 }
 
@@ -356,7 +378,8 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
         }
         let end = |why| format!("{why}\nthe end of {}:\n{}", path.display(), tail(&path));
         if let Some(trouble) = qemu.trouble() {
-            bail!(end(trouble));
+            let why = end(trouble);
+            return Err(if qemu.is_broken() { KvmBroken(why).into() } else { anyhow!(why) });
         }
         if heard.elapsed() > SILENCE || Instant::now() > deadline {
             return Ok(Boot::Stalled(end("dom0 did not come up in time".into())));
@@ -388,16 +411,22 @@ mod tests {
     }
 
     #[test]
-    fn only_what_fails_by_kvm_alone_is_held_against_it() {
+    fn only_a_broken_kvm_is_held_against_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let mark = folder.path().join(KVM_FAILED);
+        let broken = || -> Result<u8> { Err(KvmBroken("QEMU stopped".into()).into()) };
         let fails = || -> Result<u8> { bail!("no such disk") };
-        assert!(boot_by(Some(fails), fails, &mark, &Silent).is_err() && !mark.exists());
         let works = || Ok(1);
+        // By both, not at all, and for another reason, as when it takes too long.
+        assert!(boot_by(Some(broken), fails, &mark, &Silent).is_err());
         assert_eq!(boot_by(Some(works), fails, &mark, &Silent).expect("KVM works"), 1);
-        assert!(!mark.exists());
         assert_eq!(boot_by(Some(fails), works, &mark, &Silent).expect("TCG works"), 1);
+        assert!(!mark.exists());
+        assert_eq!(boot_by(Some(broken), works, &mark, &Silent).expect("TCG works"), 1);
         assert_eq!(fs::read_to_string(&mark).expect("a mark"), this_boot());
+        // Where it cannot be written, the host has come up all the same.
+        let nowhere = folder.path().join("none").join(KVM_FAILED);
+        assert_eq!(boot_by(Some(broken), works, &nowhere, &Silent).expect("TCG works"), 1);
     }
 
     #[test]

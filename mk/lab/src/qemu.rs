@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 
 use super::disk;
 use super::image::Image;
@@ -240,10 +241,14 @@ impl Qemu {
                 format!("{how}:\n{}", messages.trim())
             });
         }
-        // KVM stops the machine and keeps QEMU when it meets an instruction that
-        // it cannot execute.
-        let line = messages.lines().find(|line| line.contains("KVM internal error"))?;
+        let line = messages.lines().find(|line| line.contains(KVM_STOPPED))?;
         Some(format!("QEMU stopped: {line}"))
+    }
+
+    /// Whether that is what the next start would meet as well, whatever else this machine does.
+    pub(crate) fn is_broken(&self) -> bool {
+        let messages = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
+        is_broken(self.end.get(), &messages)
     }
 
     /// Waits until QEMU has ended by itself.
@@ -272,6 +277,17 @@ impl Drop for Qemu {
 pub(crate) struct Socket {
     pub(crate) path: PathBuf,
     _folder: File,
+}
+
+/// What QEMU says where KVM stops the machine, and keeps QEMU, as it meets an instruction that it cannot
+/// execute.
+const KVM_STOPPED: &str = "KVM internal error";
+
+/// KVM's own word, or QEMU's assertion about what KVM told it. A machine that is slow, or one whose QEMU was
+/// killed for its memory, proves nothing.
+fn is_broken(end: Option<&ExitStatus>, messages: &str) -> bool {
+    let aborted = end.is_some_and(|end| end.signal() == Some(Signal::ABORT.as_raw()));
+    aborted || messages.contains(KVM_STOPPED)
 }
 
 /// What the kernel of dom0 prints first when it ends, or before it does. The reports that follow
@@ -360,6 +376,21 @@ mod tests {
         lines[20] = String::new();
         lines[90] = "Kernel panic - not syncing".into();
         assert_eq!(shown(&lines.join("\n")).lines().count(), 25);
+    }
+
+    #[test]
+    fn a_kvm_that_cannot_run_xen_is_told_from_a_machine_that_is_busy() {
+        for (end, messages, broken) in [
+            (None, "", false),
+            (None, "KVM internal error. Suberror: 1", true),
+            // An exit status, SIGABRT, SIGKILL.
+            (Some(1 << 8), "failed to initialize kvm: Device or resource busy", false),
+            (Some(6), "Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed.", true),
+            (Some(9), "", false),
+        ] {
+            let end = end.map(ExitStatus::from_raw);
+            assert_eq!(is_broken(end.as_ref(), messages), broken, "{end:?} {messages}");
+        }
     }
 
     #[test]

@@ -109,11 +109,29 @@ fn toolchain(project: &Project) -> Result<String, String> {
         .and_then(|text| String::from_utf8(text).ok()?.parse::<DocumentMut>().ok())
         .and_then(|document| Some(document.get("toolchain")?.get("channel")?.as_str()?.to_owned()));
     match pinned {
-        Some(pinned) if found.split(' ').nth(1) != Some(&pinned) => {
+        Some(pinned) if !is_of(&found, &pinned) => {
             Err(format!("{found}, and the workspace pins {pinned}"))
         }
         _ => Ok(found),
     }
+}
+
+/// Whether a compiler may be of that channel: `stable`, `beta` or `nightly`, each maybe with a date, or a version, maybe
+/// without its last number; behind all of them may stand a host. Others are names that people give.
+fn is_of(compiler: &str, channel: &str) -> bool {
+    let version = compiler.split(' ').nth(1).unwrap_or_default();
+    let (number, kind) = version.split_once('-').unwrap_or((version, "stable"));
+    let (name, rest) = channel.split_once('-').unwrap_or((channel, ""));
+    if matches!(name, "stable" | "beta" | "nightly") {
+        // As in 1.96.0-beta.3.
+        return kind.split('.').next() == Some(name);
+    }
+    if !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return true;
+    }
+    let wanted = if rest.starts_with("beta") { "beta" } else { "stable" };
+    let begins = number.strip_prefix(name).is_some_and(|it| it.is_empty() || it.starts_with('.'));
+    begins && kind.split('.').next() == Some(wanted)
 }
 
 /// The standard library's source.
@@ -136,4 +154,38 @@ fn space(folder: &Path) -> Result<String, String> {
         SPACE_TO_CHECK >> 20
     );
     if free < SPACE { Err(text) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_is_of_the_channel_that_is_pinned() {
+        let [stable, beta, nightly] = ["1.95.0", "1.96.0-beta.3", "1.97.0-nightly"]
+            .map(|version| format!("rustc {version} (59807616e 2026-04-14)"));
+        let host = "x86_64-unknown-linux-gnu";
+        for (compiler, channel, is) in [
+            (&stable, "1.95.0", true),
+            (&stable, "1.95", true),
+            (&stable, "stable", true),
+            (&stable, &format!("1.95.0-{host}"), true),
+            (&stable, &format!("stable-{host}"), true),
+            (&stable, "my-own", true),
+            (&stable, "1.9", false),
+            (&stable, "1.95.1", false),
+            (&stable, "1.95.0-beta", false),
+            (&stable, "beta", false),
+            (&stable, "nightly-2026-05-01", false),
+            (&beta, "beta", true),
+            (&beta, "1.96.0-beta.3", true),
+            (&beta, "stable", false),
+            (&beta, "1.96", false),
+            (&nightly, "nightly", true),
+            (&nightly, "nightly-2026-05-01", true),
+            (&nightly, "1.97.0", false),
+        ] {
+            assert_eq!(is_of(compiler, channel), is, "{compiler}, {channel}");
+        }
+    }
 }

@@ -28,8 +28,9 @@ pub(crate) struct App {
 /// What an app has around it, wherever it comes from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Around {
-    /// What the guest is called, instead of like its app: it is saved, moved and updated by that name,
-    /// and other guests know it as NAME.lab
+    /// What the guest is called, instead of like its app: it is saved, moved and updated by that name, and
+    /// other guests know it as NAME.lab. With --on xl that is what xl calls the domain, and an update
+    /// there finds domains by the names of their apps alone
     #[arg(long, value_name = "NAME", value_parser = guest_name)]
     pub(super) name: Option<String>,
     /// Forwards a port of this machine to one of the guest; may be given several times.
