@@ -1,6 +1,6 @@
 //! A guest's frames, recorded into a file from its first one on.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::channel::{Channel, Connection, Piece};
 
@@ -28,7 +28,7 @@ impl Capture {
     /// Records `interface` of dom0. When this returns, no frame is missed.
     pub(crate) fn start(channel: &Arc<Channel>, interface: &str, path: &Path) -> Result<Capture> {
         let what = || format!("cannot record into {}", path.display());
-        let file = File::create(path).with_context(what)?;
+        let file = create(path).with_context(what)?;
         // Its first bytes say that it listens. Each packet comes at once: the last
         // ones would be lost otherwise, as the interface goes with the guest.
         let script = format!(
@@ -94,6 +94,17 @@ impl Capture {
     }
 }
 
+/// Makes the file, or empties it, unless it is one that a run has as a disk or records into.
+fn create(path: &Path) -> Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    if file.metadata()?.is_file() {
+        let busy = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        ensure!(!busy, "a run uses that file as a disk, or for the frames of another interface");
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
 /// Passes on only whole packets, so that the file is a valid one at any time.
 struct Packets<W> {
     to: W,
@@ -134,6 +145,23 @@ impl<W: Write> Packets<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_in_use_is_not_emptied() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("frames");
+        create(&path).expect("it is made").write_all(b"frames").expect("it is written");
+        let disk = File::open(&path).expect("it is there");
+        disk.try_lock().expect("it is free");
+        let error = create(&path).expect_err("it is used").to_string();
+        assert!(error.contains("as a disk"), "{error}");
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"frames");
+        drop(disk);
+        let first = create(&path).expect("it is emptied");
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"");
+        create(&path).expect_err("it has the frames of another one");
+        drop(first);
+    }
 
     #[test]
     fn only_whole_packets_are_written() {

@@ -11,7 +11,9 @@ use crate::ui::Ui;
 use crate::{boot, disk, toolstack};
 use anyhow::{Context, Result, ensure};
 use lab::{GuestSpec, HOST_MEMORY, Host, Options, address};
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -41,7 +43,7 @@ pub(super) fn run(
         Some(image) => vec![image],
         None => build::images(project, &guests, ui)?,
     };
-    let (mut planned, mut asking) = (Vec::new(), Vec::new());
+    let (mut planned, mut asking, mut records) = (Vec::new(), Vec::new(), Vec::new());
     // It ends with this process, and with its guests.
     let mut options = Options { lifetime: None, ..boot::options(project)? };
     for ((app, guest, items), index) in apps.iter().zip(0..) {
@@ -63,6 +65,7 @@ pub(super) fn run(
             image.name
         );
         options.network |= vifs > 0;
+        records.extend(app.around.pcap.iter().flat_map(|path| pcaps(path, vifs)));
         asking.push(Asking {
             publish: &app.around.publish,
             name: &image.name,
@@ -72,6 +75,8 @@ pub(super) fn run(
         });
         planned.push((app, image, overrides));
     }
+    let disks = options.disks.iter().map(|disk| disk.path.as_path());
+    check_records(&records, &disks.chain(saved).collect::<Vec<_>>())?;
     let wanted = planned.iter().map(|(app, image, _)| app.memory.unwrap_or(image.report.asked_mib));
     make_room(wanted.sum(), memory(), &mut options)?;
     let forwards = publish::plan(&asking)?;
@@ -153,9 +158,85 @@ fn pcaps(path: &Path, count: usize) -> impl Iterator<Item = PathBuf> {
     })
 }
 
+/// What a file is, however it is named.
+#[derive(PartialEq, Eq)]
+enum Identity {
+    /// Its file system and its number there.
+    File(u64, u64),
+    /// A block device.
+    Device(u64),
+    /// One that is yet to be made, in that folder.
+    New(PathBuf, OsString),
+}
+
+impl Identity {
+    /// Of what keeps what is written to it: a pipe may be several guests'.
+    fn of(path: &Path) -> Option<Self> {
+        let Ok(there) = fs::metadata(path) else {
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            return Some(Self::New(folder, path.file_name()?.to_owned()));
+        };
+        if there.file_type().is_block_device() {
+            return Some(Self::Device(there.rdev()));
+        }
+        there.is_file().then(|| Self::File(there.dev(), there.ino()))
+    }
+}
+
+/// Refuses to record frames into a file that this run uses for something else, which would be lost.
+fn check_records(records: &[PathBuf], used: &[&Path]) -> Result<()> {
+    let used: Vec<_> = used.iter().filter_map(|path| Identity::of(path)).collect();
+    let mut before = Vec::new();
+    for path in records {
+        let Some(identity) = Identity::of(path) else { continue };
+        let shown = path.display();
+        ensure!(
+            !used.contains(&identity),
+            "--pcap: {shown} is a disk or the saved guest of this run, which the frames would overwrite"
+        );
+        ensure!(
+            !before.contains(&identity),
+            "--pcap: the frames of two interfaces would go to {shown} (those of a second one go to FILE.1): \
+             give each app a file of its own"
+        );
+        before.push(identity);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn frames_overwrite_nothing_of_their_own_run() {
+        let work = tempfile::tempdir().unwrap();
+        let at = |name: &str| work.path().join(name);
+        fs::write(at("disk.img"), "precious").unwrap();
+        fs::hard_link(at("disk.img"), at("link")).unwrap();
+        symlink(work.path(), at("folder")).unwrap();
+        let check = |apps: &[(&str, usize)]| {
+            let records =
+                apps.iter().flat_map(|&(name, count)| pcaps(&at(name), count).collect::<Vec<_>>());
+            check_records(&records.collect::<Vec<_>>(), &[&at("disk.img")])
+        };
+        for apps in [&[("a", 2), ("b", 2)][..], &[("/dev/null", 1), ("/dev/null", 1)]] {
+            check(apps).unwrap();
+        }
+        for (apps, why) in [
+            (&[("a", 1), ("a", 1)][..], "two interfaces"),
+            (&[("a", 1), ("folder/a", 1)], "two interfaces"),
+            (&[("a", 2), ("a.1", 1)], "two interfaces"),
+            (&[("a", 1), ("disk.img", 1)], "would overwrite"),
+            (&[("folder/link", 1)], "would overwrite"),
+        ] {
+            let error = check(apps).unwrap_err().to_string();
+            assert!(error.contains(why), "{apps:?}: {error}");
+        }
+        assert_eq!(fs::read(at("disk.img")).unwrap(), b"precious");
+    }
 
     #[test]
     fn a_host_has_room_for_its_guests_or_there_is_an_error() {
