@@ -10,24 +10,20 @@ const LONGEST: usize = 256;
 
 /// Passes a console on as it comes, each byte at once, and adds names where a
 /// line of a report ends.
-pub(crate) struct Names<'a> {
-    symbols: &'a Symbols,
+#[derive(Default)]
+pub(crate) struct Names {
     /// The line so far, or its beginning.
     line: Vec<u8>,
 }
 
-impl<'a> Names<'a> {
-    /// With the names of an image's `symbols`.
-    pub(crate) const fn new(symbols: &'a Symbols) -> Self {
-        Self { symbols, line: Vec::new() }
-    }
-
-    /// Appends `bytes`, whose lines end in plain line feeds, to `to`, and names.
-    pub(crate) fn feed(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
+impl Names {
+    /// Appends `bytes`, whose lines end in plain line feeds, to `to`, and the names that an image's `symbols`
+    /// have for them.
+    pub(crate) fn feed(&mut self, bytes: &[u8], symbols: &Symbols, to: &mut Vec<u8>) {
         for &byte in bytes {
             if byte == b'\n' {
                 if let Ok(line) = std::str::from_utf8(&self.line) {
-                    to.extend(addition(line, self.symbols).bytes());
+                    to.extend(addition(line, symbols).bytes());
                 }
                 self.line.clear();
             } else if self.line.len() <= LONGEST {
@@ -41,7 +37,7 @@ impl<'a> Names<'a> {
 /// All of `text` with names.
 pub(crate) fn named(text: &str, symbols: &Symbols) -> String {
     let mut bytes = Vec::new();
-    Names::new(symbols).feed(text.as_bytes(), &mut bytes);
+    Names::default().feed(text.as_bytes(), symbols, &mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -127,9 +123,9 @@ mod tests {
         let expected = text.replace("0x300110", "0x300110  app::start");
         for size in 1..text.len() {
             let symbols = symbols();
-            let (mut names, mut to) = (Names::new(&symbols), Vec::new());
+            let (mut names, mut to) = (Names::default(), Vec::new());
             for piece in text.as_bytes().chunks(size) {
-                names.feed(piece, &mut to);
+                names.feed(piece, &symbols, &mut to);
             }
             assert_eq!(String::from_utf8(to).unwrap(), expected);
         }
@@ -145,9 +141,9 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_not_kept() {
         let symbols = symbols();
-        let mut names = Names::new(&symbols);
+        let mut names = Names::default();
         let mut to = Vec::new();
-        names.feed(&vec![b'x'; 100_000], &mut to);
+        names.feed(&vec![b'x'; 100_000], &symbols, &mut to);
         assert_eq!(to.len(), 100_000);
         assert!(names.line.capacity() < 1024);
     }

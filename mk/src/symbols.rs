@@ -29,6 +29,34 @@ pub(crate) struct Symbols {
     programs: Vec<PathBuf>,
 }
 
+/// The symbols of the image that a guest has, which is another one after an update.
+pub(crate) struct Latest(Mutex<Arc<Symbols>>);
+
+impl Latest {
+    pub(crate) fn new(symbols: Symbols) -> Self {
+        Self(Mutex::new(Arc::new(symbols)))
+    }
+
+    /// Those of the image that it has now.
+    pub(crate) fn now(&self) -> Arc<Symbols> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the image by the one whose symbols are in the file at `path`, which is read before: the next
+    /// build writes another one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or with what `replace` says; then they stay as they are.
+    pub(crate) fn follow(&self, path: &Path, replace: impl FnOnce() -> Result<()>) -> Result<()> {
+        let old = self.now();
+        let root = Path::new(old.root.trim_end_matches('/'));
+        let next = Symbols::read(path, root)?.with_programs(old.programs.clone());
+        replace()?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(())
+    }
+}
+
 struct Symbol {
     address: u64,
     size: u64,

@@ -3,17 +3,19 @@
 
 use crate::boot;
 use crate::project::Project;
+use crate::symbols::Latest;
 use crate::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use lab::{GuestSpec, Host, Move, Saving};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,9 +34,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What another terminal asks for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Save { guest: String, file: PathBuf, copy: bool, replace: bool },
-    Migrate { guest: String, by_file: bool },
-    Update { guest: String, config: PathBuf, overrides: Vec<String> },
+    Save {
+        guest: String,
+        file: PathBuf,
+        copy: bool,
+        replace: bool,
+    },
+    Migrate {
+        guest: String,
+        by_file: bool,
+    },
+    /// `debug` is the file with the symbols of the new image.
+    Update {
+        guest: String,
+        config: PathBuf,
+        debug: PathBuf,
+        overrides: Vec<String>,
+    },
 }
 
 /// What a run says.
@@ -85,6 +101,9 @@ impl Request {
     }
 }
 
+/// The symbols of the guests of a run, by their names.
+pub(super) type ByName = HashMap<String, Arc<Latest>>;
+
 /// The requests of other terminals to a run.
 pub(super) struct Control {
     listener: UnixListener,
@@ -104,7 +123,7 @@ impl Control {
     /// Carries out one request after the other until [`Control::close`]. What goes wrong, the
     /// other terminal is told. Who asks while another one is served hears at once which guests there
     /// are, and waits.
-    pub(super) fn serve(&self, host: &Host, guests: &[Known]) {
+    pub(super) fn serve(&self, host: &Host, guests: &[Known], symbols: &ByName) {
         let turn = Mutex::new(());
         thread::scope(|scope| {
             while !self.over.load(Ordering::Relaxed) {
@@ -114,7 +133,7 @@ impl Control {
                         let carry_out =
                             move |request: &Request, progress: &mut dyn FnMut(u64, u64)| {
                                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                                carry_out(request, host, progress)
+                                carry_out(request, host, symbols, progress)
                             };
                         // Who goes away meanwhile need not be told.
                         scope.spawn(move || drop(answer(&stream, guests, carry_out)));
@@ -174,16 +193,23 @@ fn answer(
 }
 
 /// Does what was asked for.
-fn carry_out(request: &Request, host: &Host, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+fn carry_out(
+    request: &Request,
+    host: &Host,
+    symbols: &ByName,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<()> {
     match request {
         &Request::Save { ref guest, ref file, copy, replace } => {
             host.save(guest, file, Saving { copy, replace }, progress)
         }
         Request::Migrate { guest, by_file: true } => host.move_guest(guest, Move::ByFile),
         Request::Migrate { guest, by_file: false } => host.move_guest(guest, Move::Live),
-        Request::Update { guest, config, overrides } => {
+        Request::Update { guest, config, debug, overrides } => {
             let overrides = overrides.clone();
-            host.replace_guest(guest, &GuestSpec { overrides, ..GuestSpec::new(config) })
+            let spec = GuestSpec { overrides, ..GuestSpec::new(config) };
+            let symbols = symbols.get(guest).context("the run has no such guest")?;
+            symbols.follow(debug, || host.replace_guest(guest, &spec))
         }
     }
 }
@@ -351,8 +377,9 @@ mod tests {
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
         assert_eq!(serde_json::from_slice::<Request>(&line).unwrap(), request);
         assert_eq!(request.guest(), "httpd");
-        let (guest, config, overrides) = ("web".to_owned(), "/a/web.xl".into(), vec!["x=1".into()]);
-        let request = Request::Update { guest, config, overrides };
+        let (guest, overrides) = ("web".to_owned(), vec!["x=1".into()]);
+        let (config, debug) = ("/a/web.xl".into(), "/a/web.debug".into());
+        let request = Request::Update { guest, config, debug, overrides };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
         assert_eq!(request.guest(), "web");

@@ -7,6 +7,7 @@ use super::watch::{Running, watch_all};
 use super::{arguments, refused};
 use crate::cmd::build;
 use crate::project::{Guest, Project};
+use crate::symbols::Latest;
 use crate::ui::Ui;
 use crate::{boot, disk, toolstack};
 use anyhow::{Context, Result, ensure};
@@ -108,7 +109,7 @@ pub(super) fn run(
         let folders = app.around.disk.iter().map(|it| PathBuf::from(&it.source));
         let programs = folders.filter(|it| it.is_dir()).collect();
         let symbols = image.symbols(project)?.with_programs(programs);
-        let terminal = image.report.terminal;
+        let (symbols, terminal) = (Arc::new(Latest::new(symbols)), image.report.terminal);
         running.push(Running { domain, symbols, terminal, captures, forwards });
     }
     let known = running.iter().zip(apps).map(|(it, (_, guest, _))| Known {
@@ -117,8 +118,10 @@ pub(super) fn run(
         at: it.forwards.iter().map(|forward| publish::shown(forward, it.domain.name())).collect(),
     });
     let known: Vec<_> = known.collect();
+    let symbols = running.iter().map(|it| (it.domain.name().to_owned(), Arc::clone(&it.symbols)));
+    let symbols = symbols.collect();
     thread::scope(|scope| {
-        scope.spawn(|| control.serve(&host, &known));
+        scope.spawn(|| control.serve(&host, &known, &symbols));
         let status = watch_all(running, timeout, ui);
         control.close();
         status

@@ -4,11 +4,12 @@ use super::{keys, publish};
 use crate::ending::{Ending, LineFeeds, TIMEOUT, is_up};
 use crate::explain::explain;
 use crate::names::{Names, addition, named};
-use crate::symbols::Symbols;
+use crate::symbols::Latest;
 use crate::ui::{Ui, err, loss, printed};
 use anyhow::Result;
 use console::style;
 use lab::{Capture, Forward, Guest as Domain, terminal};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ const UP: Duration = Duration::from_secs(3);
 /// A domain that runs, and what belongs to it.
 pub(super) struct Running {
     pub(super) domain: Domain,
-    pub(super) symbols: Symbols,
+    pub(super) symbols: Arc<Latest>,
     /// Whether it has a terminal of its own.
     pub(super) terminal: bool,
     pub(super) captures: Vec<Capture>,
@@ -69,11 +70,10 @@ fn watch(
     ui: &Ui,
 ) -> Result<u8> {
     let Running { mut domain, symbols, captures, forwards, .. } = running;
-    let symbols = &symbols;
     let name = domain.name().to_owned();
     let start = Instant::now();
     let limit = timeout.unwrap_or(FOREVER);
-    let mut console = Console::new(symbols);
+    let mut console = Console::new(&symbols);
     let mut lines = Lines { prefix, held: Vec::new() };
     let mut said = Vec::new();
     let mut told = forwards.is_empty();
@@ -106,6 +106,7 @@ fn watch(
     }
     show(&lines.finish());
     let after = start.elapsed().as_secs_f64();
+    let symbols = &*symbols.now();
     let Some(end) = end else {
         if ui.is_verbose() {
             match domain.registers() {
@@ -181,18 +182,19 @@ impl Lines<'_> {
 /// A console as it is shown: with plain line feeds, and with names in reports.
 pub(super) struct Console<'a> {
     line_feeds: LineFeeds,
-    names: Names<'a>,
+    names: Names,
+    symbols: &'a Latest,
 }
 
 impl<'a> Console<'a> {
-    pub(super) fn new(symbols: &'a Symbols) -> Self {
-        Self { line_feeds: LineFeeds::default(), names: Names::new(symbols) }
+    pub(super) fn new(symbols: &'a Latest) -> Self {
+        Self { line_feeds: LineFeeds::default(), names: Names::default(), symbols }
     }
 
     pub(super) fn text(&mut self, bytes: &[u8]) -> Vec<u8> {
         let (mut plain, mut text) = (Vec::new(), Vec::new());
         self.line_feeds.feed(bytes, &mut plain);
-        self.names.feed(&plain, &mut text);
+        self.names.feed(&plain, &self.symbols.now(), &mut text);
         text
     }
 }
@@ -228,11 +230,29 @@ pub(super) fn show(text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::symbols::tests::symbols;
 
     #[test]
     fn an_empty_stack_tells_nothing() {
         let log = ["(XEN) rip: 0", "(XEN)    0000 0000", "(XEN)    0000 1000"].map(str::to_owned);
         assert_eq!(telling(&log).collect::<Vec<_>>(), [&log[0], &log[2]]);
+    }
+
+    #[test]
+    fn reports_have_the_names_of_the_image_that_the_guest_has() {
+        let latest = Latest::new(symbols().with_programs(vec!["programs".into()]));
+        let mut console = Console::new(&latest);
+        let report = b"xenith:   called from 0x300110\r\n";
+        let named = |console: &mut Console<'_>| String::from_utf8(console.text(report)).unwrap();
+        assert!(named(&mut console).contains("app::start"));
+        let image = std::env::current_exe().unwrap();
+        let missing = std::path::Path::new("/no/such.debug");
+        latest.follow(missing, || panic!("it is replaced unseen")).unwrap_err();
+        latest.follow(&image, || anyhow::bail!("it does not start")).unwrap_err();
+        assert!(named(&mut console).contains("app::start"));
+        latest.follow(&image, || Ok(())).unwrap();
+        assert!(!named(&mut console).contains("app::start"));
+        assert_eq!(latest.now().programs(), [std::path::PathBuf::from("programs")]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::disk;
 use crate::ending::{CRASH, TIMEOUT, exit_status};
 use crate::image::xl;
 use crate::project::{Guest, Project};
+use crate::symbols::Latest;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -60,7 +61,7 @@ pub(super) fn run(
         Ok(disk.xl(&path.display().to_string()))
     });
     overrides.extend(xl::list("disk", &disks.collect::<Result<Vec<_>>>()?));
-    let symbols = image.symbols(project)?;
+    let symbols = Latest::new(image.symbols(project)?);
     let mut command = Command::new("xl");
     command.args(["create", "-c"]).arg(format!("{}.xl", image.name)).args(overrides);
     command.current_dir(&image.folder).stdout(Stdio::piped());
@@ -143,11 +144,12 @@ pub(crate) fn update(
     }
     let overrides = overrides(image, items, memory, None)?;
     if let Some(found) = found {
-        let config = std::path::absolute(image.config())?;
+        let [config, debug] = [image.config(), image.debug()].map(std::path::absolute);
+        let (config, debug) = (config?, debug?);
         ui.step(&format!("replacing {}", found.guest.name));
         // It waits for no request as long as a build takes.
         let found = control::find(project, &found.exactly())?;
-        found.ask(|guest| Request::Update { guest, config, overrides }, ui)?;
+        found.ask(|guest| Request::Update { guest, config, debug, overrides }, ui)?;
         ui.done();
         ui.note(&headline(&image.name, "the new image serves", 0));
         return Ok(0);
