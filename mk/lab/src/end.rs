@@ -64,7 +64,7 @@ impl fmt::Display for Reason {
 pub struct End {
     /// Why.
     pub reason: Reason,
-    /// All that it wrote to its console.
+    /// All that it wrote to its console, as far as [`Guest::console`](super::Guest::console) has it.
     pub console: Vec<u8>,
     /// The hypervisor's lines about it, after a crash: its registers and stack.
     pub hypervisor_log: Vec<String>,

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::capture::Capture;
 use super::channel::{Channel, Connection, quote, store};
 use super::end::{End, Reason, about_domain};
-use super::events::{Event, Reader};
+use super::events::{Event, Reader, Waiting, forget};
 use super::input::Input;
 use super::network::{Number, Vif, list};
 
@@ -61,7 +61,10 @@ pub struct Guest {
     /// Shared with those who write to its console.
     id: Arc<AtomicU32>,
     events: Receiver<Event>,
+    waiting: Waiting,
     console: Vec<u8>,
+    /// How much of the console stays once it was shown.
+    kept: usize,
     /// How much of the console `wait` has shown its caller.
     shown: usize,
     over: bool,
@@ -111,10 +114,11 @@ impl Guest {
         }
         stream.shutdown(Shutdown::Write).map_err(|error| channel.lost(error.into()))?;
         let (sender, events) = mpsc::channel();
+        let waiting = Waiting::default();
+        let mut reader = Reader::new(sender, waiting.clone());
         // A thread of its own, because whoever does not read blocks xenconsoled,
         // and with it every guest's console.
         thread::Builder::new().name(name.clone()).spawn(move || {
-            let mut reader = Reader::new(sender);
             let mut buffer = [0; 1 << 14];
             loop {
                 match stream.read(&mut buffer) {
@@ -133,7 +137,9 @@ impl Guest {
             name,
             id: Arc::default(),
             events,
+            waiting,
             console: Vec::new(),
+            kept: usize::MAX,
             shown: 0,
             over: false,
             ended: None,
@@ -286,7 +292,14 @@ impl Guest {
         Capture::start(&self.channel, &self.interface(index), path)
     }
 
-    /// Returns all that it has written to its console so far.
+    /// Keeps no more than the last bytes of its console, at least `most` of them, of what [`Guest::wait`] has shown:
+    /// a guest that runs for months has written much. All of it is kept otherwise.
+    pub fn keep_console(&mut self, most: usize) {
+        self.kept = most;
+    }
+
+    /// Returns all that it has written to its console so far, or what is kept of that. While nobody
+    /// waits for the guest, more than 16 MiB are left out, and a line there says so.
     pub fn console(&self) -> &[u8] {
         &self.console
     }
@@ -301,7 +314,10 @@ impl Guest {
             }
             Ok(event) => {
                 match &event {
-                    Event::Console(bytes) => self.console.extend_from_slice(bytes),
+                    Event::Console(bytes) => {
+                        self.waiting.read(bytes);
+                        self.console.extend_from_slice(bytes);
+                    }
                     Event::Moved(id) => self.id.store(*id, Ordering::Relaxed),
                     Event::Ended { flags, nanoseconds } => {
                         self.ended = Some((flags.clone(), *nanoseconds));
@@ -328,6 +344,7 @@ impl Guest {
         loop {
             if self.shown < self.console.len() {
                 sink(&self.console[self.shown..]);
+                forget(&mut self.console, self.kept);
                 self.shown = self.console.len();
             }
             // Once the end is known, the rest of the story is a moment away.

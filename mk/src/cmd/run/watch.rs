@@ -20,6 +20,15 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// told anyway how to reach it.
 const UP: Duration = Duration::from_secs(3);
 
+/// As long as any word by which it says so.
+const WORD: usize = 16;
+
+/// Bytes of a console that are kept for its end, which says how the app ended.
+pub(super) const KEPT: usize = 64 << 10;
+
+/// Bytes of a line that begin one of their own where several consoles are shown: others wait for its end.
+const LONGEST: usize = 64 << 10;
+
 /// A domain that runs, and what belongs to it.
 pub(super) struct Running {
     pub(super) domain: Domain,
@@ -70,6 +79,7 @@ fn watch(
     ui: &Ui,
 ) -> Result<u8> {
     let Running { mut domain, symbols, captures, forwards, .. } = running;
+    domain.keep_console(KEPT);
     let name = domain.name().to_owned();
     let start = Instant::now();
     let limit = timeout.unwrap_or(FOREVER);
@@ -94,6 +104,8 @@ fn watch(
                 told = true;
                 tell();
             }
+            // A word that says so may not be whole yet.
+            said.drain(..said.len().saturating_sub(WORD));
         }
     };
     let mut end = domain.wait(limit.min(UP), &mut sink)?;
@@ -171,6 +183,9 @@ impl Lines<'_> {
             shown.extend_from_slice(line);
         }
         self.held.drain(..whole);
+        if self.held.len() > LONGEST {
+            shown.extend(self.finish());
+        }
         shown
     }
 
@@ -265,6 +280,10 @@ mod tests {
         text.extend(lines.finish());
         text.extend(lines.finish());
         assert_eq!(String::from_utf8(text).unwrap(), "a | one\na | two\na | \na | three\n");
+        // A line without an end is not waited for.
+        assert_eq!(lines.feed(&[b'x'; LONGEST]), b"");
+        assert_eq!(lines.feed(b"y"), [b"a | ", &[b'x'; LONGEST][..], b"y\n"].concat());
+        assert!(lines.held.is_empty());
         let mut lines = Lines { prefix: "", held: Vec::new() };
         assert_eq!(lines.feed(b"on"), b"on");
     }

@@ -5,7 +5,7 @@ use super::arguments;
 use super::control::{self, Request};
 use super::process::{code, wait};
 use super::refused;
-use super::watch::{Console, headline, show};
+use super::watch::{Console, KEPT, headline, show};
 use crate::cmd::build;
 use crate::disk;
 use crate::ending::{CRASH, TIMEOUT, exit_status};
@@ -68,7 +68,7 @@ pub(super) fn run(
     ui.command(&command);
     let mut child = command.spawn().context("cannot run xl")?;
     let mut stdout = child.stdout.take().context("xl has no output")?;
-    // What it prints goes to the user as it comes, and is kept for its end.
+    // What it prints goes to the user as it comes, and the last of it is kept for its end.
     let reader = thread::spawn(move || {
         let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
         let mut console = Console::new(&symbols);
@@ -76,6 +76,9 @@ pub(super) fn run(
             let text = console.text(&buffer[..count]);
             show(&text);
             all.extend(text);
+            if all.len() > 2 * KEPT {
+                all.drain(..all.len() - KEPT);
+            }
         }
         all
     });
