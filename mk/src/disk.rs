@@ -102,6 +102,10 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    fn disk(&self) -> Disk {
+        Disk { path: self.path.clone(), read_only: self.read_only, sector: self.sector }
+    }
+
     /// The item for `disk=` of `xl`, with the image at `target`.
     pub(crate) fn xl(&self, target: &str) -> String {
         line(&self.vdev, self.read_only, target)
@@ -125,6 +129,14 @@ impl Image {
     }
 }
 
+/// Locks the images, as long as what is returned lives.
+///
+/// # Errors
+/// When one is in use, or cannot be opened.
+pub(crate) fn lock(images: &[Image]) -> Result<Vec<File>> {
+    Disk::lock(&images.iter().map(Image::disk).collect::<Vec<_>>())
+}
+
 /// The item for `disk=` of `xl`.
 pub(crate) fn line(vdev: &str, read_only: bool, target: &str) -> String {
     let access = if read_only { "ro" } else { "rw" };
@@ -135,9 +147,7 @@ pub(crate) fn line(vdev: &str, read_only: bool, target: &str) -> String {
 pub(crate) fn attach(images: &[Image], options: &mut Options) -> Option<String> {
     let item = |image: &Image| {
         let target = Disk::in_dom0(options.disks.len());
-        let path = image.path.clone();
-        let (read_only, sector) = (image.read_only, image.sector);
-        options.disks.push(Disk { path, read_only, sector });
+        options.disks.push(image.disk());
         image.xl(&target)
     };
     xl::list("disk", &images.iter().map(item).collect::<Vec<_>>())
@@ -261,6 +271,25 @@ pub(crate) fn of_run(project: &Project, name: &str) -> Result<PathBuf> {
     Ok(boot::run_folder(project)?.join(name))
 }
 
+/// Moves the archives among the images to where they stay: a domain of this Xen host lives longer than the run
+/// that made it, and looks for its disks when it reboots. Each of a name has its own, as each domain has.
+///
+/// # Errors
+/// When that fails.
+pub(crate) fn keep_for(domain: &str, project: &Project, images: &mut [Image]) -> Result<()> {
+    keep_in(&kept(project).join("domains"), domain, &boot::run_folder(project)?, images)
+}
+
+fn keep_in(folder: &Path, domain: &str, run: &Path, images: &mut [Image]) -> Result<()> {
+    for image in images.iter_mut().filter(|image| image.path.starts_with(run)) {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let path = folder.join(format!("{domain}-{}.tar", image.vdev));
+        fs::rename(&image.path, &path).with_context(|| path.display().to_string())?;
+        image.path = path;
+    }
+    Ok(())
+}
+
 /// Where disks that stay from run to run are.
 pub(crate) fn kept(project: &Project) -> PathBuf {
     project.out.join("disks")
@@ -356,6 +385,29 @@ mod tests {
         for part in ["--disk root=/no/such: ", "a folder, a size such as 64M", ",ro and"] {
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn an_archive_of_a_domain_stays_when_its_run_is_gone() {
+        let work = tempfile::tempdir().unwrap();
+        let [run, folder] = ["run/1", "disks/domains"].map(|name| work.path().join(name));
+        let image = |vdev: &str, path: &Path| Image {
+            vdev: vdev.into(),
+            path: path.into(),
+            read_only: true,
+            sector: SECTOR,
+        };
+        let own = work.path().join("own.img");
+        for (domain, text) in [("web", "old"), ("other", "another"), ("web", "new")] {
+            fs::create_dir_all(&run).unwrap();
+            fs::write(run.join("site-xvda.tar"), text).unwrap();
+            let mut images = [image("xvda", &run.join("site-xvda.tar")), image("xvdb", &own)];
+            keep_in(&folder, domain, &run, &mut images).unwrap();
+            assert_eq!(images[1].path, own);
+            fs::remove_dir_all(&run).unwrap();
+            assert_eq!(fs::read_to_string(&images[0].path).unwrap(), text);
+        }
+        assert_eq!(fs::read_to_string(folder.join("other-xvda.tar")).unwrap(), "another");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Files of this machine as disks of dom0: QEMU works on the files themselves, so that
 //! what a guest writes stands there at once, and nothing has to be copied.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::OFlags;
 
 /// How many there can be: QEMU's machine has slots for as many besides its own.
 const MOST: usize = 24;
@@ -56,44 +58,73 @@ pub(crate) fn qemu_arguments(disks: &[Disk], flush: bool) -> Vec<String> {
     arguments
 }
 
-/// Says what is wrong with a disk that QEMU could not open, or would open badly. While what is returned
-/// lives, nobody else writes to them who asks for the same, nor reads what is written here.
+/// Says what is wrong with a disk that QEMU could not open, or would open badly. Locks them as
+/// [`Disk::lock`] does.
 pub(crate) fn check(disks: &[Disk]) -> Result<Vec<File>> {
     ensure!(disks.len() <= MOST, "one host has at most {MOST} disks, not {}", disks.len());
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut files = Vec::new();
-    for (index, disk) in disks.iter().enumerate() {
-        let path = disk.path.display();
-        let mut before = disks[..index].iter();
-        let twice = before.find(|other| real(&other.path) == real(&disk.path));
-        ensure!(
-            twice.is_none_or(|other| other.read_only && disk.read_only),
-            "the disk {path} is given twice, and written to: each guest would undo what the other \
-             does"
-        );
-        let opened = File::options().read(true).write(!disk.read_only).open(&disk.path);
-        let file = opened.with_context(|| {
-            let how = if disk.read_only { "" } else { " to be written" };
-            format!("the disk {path} cannot be opened{how}")
-        })?;
-        // Of block devices udev locks some for a moment.
-        if file.metadata()?.is_file() {
-            let locked = if disk.read_only { file.try_lock_shared() } else { file.try_lock() };
-            if let Err(TryLockError::WouldBlock) = locked {
-                bail!(
-                    "the disk {path} is used by another run, and one of the two may write to it: end \
-                     that one, or give each a disk of its own"
-                );
+    Disk::lock(disks)
+}
+
+impl Disk {
+    /// Locks files and block devices for one who works on them. While what is returned lives, nobody else
+    /// writes to them who asks for the same, nor reads what is written here; a device that is written to is
+    /// mounted by nobody.
+    ///
+    /// # Errors
+    /// When one cannot be opened, is given twice and written to, or is in use.
+    pub fn lock(disks: &[Disk]) -> Result<Vec<File>> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let mut files = Vec::new();
+        for (index, disk) in disks.iter().enumerate() {
+            let path = disk.path.display();
+            let mut before = disks[..index].iter();
+            let twice = before.find(|other| real(&other.path) == real(&disk.path));
+            ensure!(
+                twice.is_none_or(|other| other.read_only && disk.read_only),
+                "the disk {path} is given twice, and written to: each guest would undo what the other \
+                 does"
+            );
+            let file = disk.open()?;
+            // Of block devices udev locks some for a moment.
+            if file.metadata()?.is_file() {
+                let locked = if disk.read_only { file.try_lock_shared() } else { file.try_lock() };
+                if let Err(TryLockError::WouldBlock) = locked {
+                    bail!(
+                        "the disk {path} is used by another run, and one of the two may write to it: \
+                         end that one, or give each a disk of its own"
+                    );
+                }
             }
+            files.push(file);
         }
-        files.push(file);
+        Ok(files)
     }
-    Ok(files)
+
+    fn open(&self) -> Result<File> {
+        let path = self.path.display();
+        let is_device = |it: Metadata| it.file_type().is_block_device();
+        let claims = !self.read_only && self.path.metadata().is_ok_and(is_device);
+        let mut options = File::options();
+        options.read(true).write(!self.read_only);
+        if claims {
+            // Of a block device that is not to be made, it says that nobody else has it.
+            options.custom_flags(OFlags::EXCL.bits().cast_signed());
+        }
+        options.open(&self.path).with_context(|| match self.read_only {
+            true => format!("the disk {path} cannot be opened"),
+            false if claims => format!(
+                "the disk {path} cannot be opened to be written by a guest alone: one that is busy is \
+                 mounted (findmnt {path}), is part of another device, or is another run's"
+            ),
+            false => format!("the disk {path} cannot be opened to be written"),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     #[test]
     fn a_file_is_one_disk_unless_nobody_writes() {
@@ -116,6 +147,47 @@ mod tests {
         let writes = check(&[disk(false)]).expect("writes");
         check(&[disk(true)]).expect_err("the other writes");
         drop(writes);
+    }
+
+    /// A block device, if this machine lets us make one.
+    struct Loop(PathBuf);
+
+    impl Loop {
+        fn of(file: &Path) -> Option<Loop> {
+            let mut command = Command::new("losetup");
+            let output = command.args(["--find", "--show"]).arg(file).output().ok()?;
+            let path = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+            let there = output.status.success() && Path::new(&path).exists();
+            there.then(|| Loop(path.into()))
+        }
+    }
+
+    impl Drop for Loop {
+        fn drop(&mut self) {
+            drop(Command::new("losetup").arg("--detach").arg(&self.0).status());
+        }
+    }
+
+    #[test]
+    fn a_block_device_that_is_written_to_is_nobody_else_s() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("image");
+        std::fs::write(&path, [0; 1 << 16]).expect("writes");
+        // That takes root, and a kernel with loop devices.
+        let Some(device) = Loop::of(&path) else { return };
+        let disk = |read_only| Disk { path: device.0.clone(), read_only, sector: 512 };
+        // As by mount(2).
+        let mut options = File::options();
+        options.read(true).custom_flags(OFlags::EXCL.bits().cast_signed());
+        let mounted = options.open(&device.0).expect("it is free");
+        check(&[disk(true)]).expect("it is read");
+        let error = format!("{:#}", check(&[disk(false)]).expect_err("it is mounted"));
+        assert!(error.contains("is mounted (findmnt /dev/loop"), "{error}");
+        drop(mounted);
+        let writes = check(&[disk(false)]).expect("it is free");
+        check(&[disk(false)]).expect_err("another run has it");
+        drop(writes);
+        check(&[disk(false)]).expect("it is free again");
     }
 
     #[test]

@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 /// Removes images and the logs of runs
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cargo mk clean --lab\n\nDisks that `--disk NAME=SIZE` made stay, unless --disks \
-is given, and so does what\nbelongs to a run that has not ended. What cargo itself built goes with `cargo \
+    after_help = "Example:\n  cargo mk clean --lab\n\nDisks that `--disk NAME=SIZE` made stay, and those \
+of domains that --on xl made, unless --disks\nis given, and so does what belongs to a run that has not ended. What cargo itself built goes with `cargo \
 clean`."
 )]
 pub(crate) struct Args {
     /// Removes Xen, dom0 and their packages too, which are then fetched again
     #[arg(long)]
     lab: bool,
-    /// Removes the disks too that `--disk NAME=SIZE` made, with what is on them
+    /// Removes the disks too that `--disk NAME=SIZE` made, with what is on them, and those of domains that
+    /// --on xl made
     #[arg(long)]
     disks: bool,
 }
@@ -58,7 +59,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
 /// Why a file among the disks stays, where it does: as disks do for which nobody asks, or because a
 /// run has it.
 fn kept(path: &Path, disks: bool) -> Option<&'static str> {
-    let is_disk = path.extension().is_some_and(|it| it == "img");
+    // In a folder are those of domains of this Xen host.
+    let is_disk = path.is_dir() || path.extension().is_some_and(|it| it == "img");
     if is_disk && !disks {
         return Some("");
     }
@@ -105,6 +107,8 @@ mod tests {
         let (disk, archive) = (folder.path().join("a.img"), folder.path().join("a.tar"));
         let file = File::create(&disk).unwrap();
         fs::write(&archive, "").unwrap();
+        assert_eq!(kept(folder.path(), false), Some(""));
+        assert_eq!(kept(folder.path(), true), None);
         assert_eq!(kept(&disk, false), Some(""));
         assert_eq!(kept(&archive, false), None);
         assert_eq!(kept(&disk, true), None);

@@ -58,7 +58,10 @@ pub(super) fn run(
     };
     command.args(["run", "--quiet", "--package", &guest.package, "--bin", &guest.name]);
     command.current_dir(&project.root).arg("--").args(items);
-    for image in disk::images(project, &manifest, &app.around.disk, 0, ui)? {
+    let disks = disk::images(project, &manifest, &app.around.disk, 0, ui)?;
+    // What is in use is said as elsewhere; the app locks them itself.
+    drop(disk::lock(&disks)?);
+    for image in disks {
         let path = image.path.canonicalize().context("cannot find the disk's file")?;
         // Read by `devices`, block/file.rs there.
         command.env(format!("XENITH_DISK_{}", image.vdev), path);

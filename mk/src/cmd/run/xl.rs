@@ -35,6 +35,11 @@ fn require_xl() -> Result<()> {
     Ok(())
 }
 
+/// Whether this Xen host has a domain of that name.
+fn is_there(name: &str) -> bool {
+    Command::new("xl").args(["domid", name]).output().is_ok_and(|it| it.status.success())
+}
+
 /// Runs the app on this Xen host.
 pub(super) fn run(
     project: &Project,
@@ -54,7 +59,15 @@ pub(super) fn run(
     let own_name = app.around.name.as_deref();
     let mut overrides = overrides(image, items, app.memory, own_name)?;
     let name = own_name.unwrap_or(&image.manifest.name);
-    let disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
+    ensure!(
+        !is_there(name),
+        "this Xen host has a domain {name}: end it (`xl shutdown {name}`), or give this one another name by \
+         --name"
+    );
+    let mut disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
+    disk::keep_for(name, project, &mut disks)?;
+    // As long as this process follows the domain, which may go on.
+    let _locked = disk::lock(&disks)?;
     let disks = disks.iter().map(|disk| {
         disk.check_whole()?;
         let path = disk.path.canonicalize().context("cannot find the disk's file")?;
