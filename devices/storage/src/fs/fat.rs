@@ -55,6 +55,7 @@ mod name;
 mod sector_cache;
 mod table;
 mod time;
+mod upper;
 
 use super::mutex::{Guard, Mutex};
 use super::sorted::{Sorted, Window};

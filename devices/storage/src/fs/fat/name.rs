@@ -3,6 +3,7 @@
 //! For callers, a name is UTF-8. An unpaired surrogate on the disk is encoded by itself (WTF-8),
 //! so that different names stay different.
 
+use super::upper::upper;
 use crate::Error;
 use alloc::vec::Vec;
 
@@ -85,16 +86,6 @@ pub(super) fn alike(a: &[u16], b: &[u16]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| a == b || upper(a) == upper(b))
 }
 
-/// Returns a unit in upper case, if that is one unit as well.
-fn upper(unit: u16) -> u16 {
-    let Some(character) = char::from_u32(unit.into()) else { return unit };
-    let mut upper = character.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(one), None) => u16::try_from(u32::from(one)).unwrap_or(unit),
-        _ => unit,
-    }
-}
-
 /// The bits (`DIR_NTRes`) that show the name (8) and the extension (16) in lower case.
 pub(super) const LOWER: u8 = 8 | 16;
 
@@ -138,11 +129,12 @@ pub(super) fn of_short(short: &[u8; 11], lower: u8) -> Result<Vec<u16>, Error> {
 
 /// Returns a letter of a short name in lower case, if the code page has it.
 fn lower_case(character: char) -> char {
-    let mut lower = character.to_lowercase();
-    match (lower.next(), lower.next()) {
-        (Some(one), None) if one.is_ascii() || OEM.contains(&one) => one,
-        _ => character,
-    }
+    let is_lower = |lower: char| {
+        let unit = |letter: char| u16::try_from(u32::from(letter)).ok();
+        lower != character && unit(lower).map(upper) == unit(character)
+    };
+    let lower = OEM.into_iter().find(|&lower| is_lower(lower));
+    lower.unwrap_or(character.to_ascii_lowercase())
 }
 
 /// Returns the checksum of a short name, which each entry of its long one holds.
@@ -241,6 +233,18 @@ impl Basis {
 mod tests {
     use super::*;
     use alloc::string::String;
+
+    #[test]
+    fn a_letter_is_in_lower_case_as_unicode_has_it_where_the_code_page_does() {
+        for character in (0..0x80).map(char::from).chain(OEM) {
+            let mut lower = character.to_lowercase();
+            let expected = match (lower.next(), lower.next()) {
+                (Some(one), None) if one.is_ascii() || OEM.contains(&one) => one,
+                _ => character,
+            };
+            assert_eq!(lower_case(character), expected, "{character}");
+        }
+    }
 
     #[test]
     fn every_oem_letter_is_another() {
