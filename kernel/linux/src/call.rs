@@ -12,7 +12,7 @@ use crate::errno::Errno;
 use crate::file::Open;
 use crate::stop::{Boxed, Stop};
 use crate::thread::Thread;
-use crate::trace::kind::Kind;
+use crate::trace::kind::Kinds;
 use crate::watch::{Ready, Watch};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -154,10 +154,8 @@ pub async fn ready(thread: &Thread, open: &Open, interest: Ready) -> Result<Read
 /// One system call.
 #[derive(Clone, Copy)]
 pub struct Call {
-    /// Its name, as the manual has it.
-    pub name: &'static str,
     /// What its arguments are.
-    pub args: &'static [Kind],
+    pub args: Kinds,
     /// What it does.
     pub run: fn(&Rc<Thread>, Args) -> Answer,
 }
@@ -171,8 +169,7 @@ macro_rules! calls {
         &[$((
             ::syscalls::Sysno::$name as u32,
             $crate::call::Call {
-                name: stringify!($name),
-                args: &[$($crate::trace::kind::Kind::$kind),*],
+                args: $crate::trace::kind::kinds(&[$($crate::trace::kind::Kind::$kind),*]),
                 run: $run,
             },
         )),*]

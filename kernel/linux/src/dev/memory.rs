@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::file::{At, File, Inode, Open, Stat};
-use crate::memory::{Sink, Source};
+use crate::memory::{Sink, Source, zeros};
 use crate::stop::{Stop, TURN};
 use alloc::rc::Rc;
 use core::any::Any;
@@ -20,14 +20,13 @@ pub(super) enum Sort {
 pub(super) struct Memory {
     sort: Sort,
     node: Rc<dyn Inode>,
+    /// What is read of `/dev/zero`.
+    zeros: &'static [u8],
 }
-
-/// What is read of `/dev/zero`.
-static ZEROS: [u8; 4096] = [0; 4096];
 
 impl Memory {
     pub(super) fn new(sort: Sort, node: Rc<dyn Inode>) -> Rc<Self> {
-        Rc::new(Self { sort, node })
+        Rc::new(Self { sort, node, zeros: zeros() })
     }
 }
 
@@ -53,7 +52,7 @@ impl File for Memory {
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         match self.sort {
             Sort::Null => Ok(0),
-            Sort::Zero | Sort::Full => fill(to, |to| to.put(&ZEROS)),
+            Sort::Zero | Sort::Full => fill(to, |to| to.put(self.zeros)),
             Sort::Random => {
                 let mut random = [0; 256];
                 fill(to, |to| {

@@ -35,6 +35,7 @@ mod smaps;
 mod transfer;
 mod view;
 mod word;
+mod zeros;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use smaps::Resident;
 pub use transfer::{Part, Sink, Source};
 pub use view::{Usage, View};
 pub use word::Key;
+pub(crate) use zeros::zeros;
 
 use crate::errno::Errno;
 use alloc::rc::Rc;

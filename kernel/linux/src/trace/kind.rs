@@ -20,7 +20,7 @@ pub enum Kind {
     /// The number of a signal.
     Signal,
     /// A number or flags that have names.
-    Names(&'static [Name]),
+    Names(Names),
     /// The address of a text that ends with NUL.
     Text,
     /// The address of a list of such, which ends with a null pointer.
@@ -59,6 +59,21 @@ pub enum Kind {
     Status,
     /// A `struct stat` that the call wrote.
     Stat,
+}
+
+/// What the arguments of a call are: as many as it has, at most six.
+pub type Kinds = [Option<Kind>; 6];
+
+/// Makes a list of kinds as long as that of registers.
+pub(crate) const fn kinds(all: &[Kind]) -> Kinds {
+    assert!(all.len() <= 6, "a call has six arguments at most");
+    let mut kinds = [None; 6];
+    let mut at = 0;
+    while at < all.len() {
+        kinds[at] = Some(all[at]);
+        at += 1;
+    }
+    kinds
 }
 
 impl Kind {
@@ -101,17 +116,32 @@ macro_rules! mask {
     };
 }
 
-/// Lists names of bits of an argument.
+/// Lists names of bits of an argument. A kind is a byte, as the table has six of them a call.
 macro_rules! names {
     ($($(#[$doc:meta])* $kind:ident = $module:ident [$($of:tt { $($name:ident)* })*];)*) => {
+        /// Which names an argument has.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Names {
+            $($(#[$doc])* $kind),*
+        }
+
+        impl Names {
+            /// Returns them.
+            pub(super) const fn list(self) -> &'static [Name] {
+                match self {
+                    $(Self::$kind => &[$($(Name {
+                        mask: mask!($of $module::$name as u32),
+                        value: $module::$name as u32,
+                        name: stringify!($name),
+                    }),*),*]),*
+                }
+            }
+        }
+
         impl Kind {
             $(
                 $(#[$doc])*
-                pub const $kind: Self = Self::Names(&[$($(Name {
-                    mask: mask!($of $module::$name as u32),
-                    value: $module::$name as u32,
-                    name: stringify!($name),
-                }),*),*]);
+                pub const $kind: Self = Self::Names(Names::$kind);
             )*
         }
     };

@@ -23,13 +23,13 @@ use core::fmt::Write;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
-use kind::Kind;
+use kind::{Kind, Kinds};
 use linux_raw_sys::general::{__NR_brk, __NR_mmap, __NR_mremap};
 use litemap::LiteMap;
 use show::Arguments;
 
 /// What a call is printed with that is not in the table.
-const UNKNOWN: &[Kind] = &[Kind::Hex; 6];
+const UNKNOWN: Kinds = [Some(Kind::Hex); 6];
 
 /// Prints the calls of all processes.
 pub struct Trace {
@@ -44,7 +44,7 @@ pub struct Trace {
 struct Begun {
     number: u64,
     name: &'static str,
-    kinds: &'static [Kind],
+    kinds: Kinds,
     values: [u64; 6],
     /// The line so far.
     line: String,

@@ -1,6 +1,6 @@
 //! Prints the arguments of a call as strace(1) does.
 
-use super::kind::{Kind, Name};
+use super::kind::{Kind, Kinds, Names};
 use crate::errno::Errno;
 use crate::memory::Memory;
 use crate::signal::{Set, Signal};
@@ -21,7 +21,7 @@ const LIST: u64 = 16;
 
 /// A call's arguments: what they are, and in whose memory what they point to is.
 pub(super) struct Arguments<'a> {
-    pub(super) kinds: &'a [Kind],
+    pub(super) kinds: Kinds,
     pub(super) values: [u64; 6],
     pub(super) memory: &'a Memory,
 }
@@ -29,7 +29,7 @@ pub(super) struct Arguments<'a> {
 impl Arguments<'_> {
     /// Returns how many there are before the first that the call sets.
     pub(super) fn inputs(&self) -> usize {
-        self.kinds.iter().position(|it| it.is_output()).unwrap_or(self.kinds.len())
+        self.kinds.iter().position(|it| it.is_none_or(Kind::is_output)).unwrap_or(self.kinds.len())
     }
 
     /// Appends those of a range. `result`: what the call returned; `None` before it did, or if it
@@ -43,12 +43,13 @@ impl Arguments<'_> {
         range: core::ops::Range<usize>,
         result: Option<usize>,
     ) -> Result<(), Stop> {
-        for at in range {
+        let kinds = self.kinds.iter().enumerate().filter_map(|(at, kind)| Some((at, (*kind)?)));
+        for (at, kind) in kinds.filter(|(at, _)| range.contains(at)) {
             if at > 0 {
                 to.push_str(", ");
             }
             let before = to.len();
-            match self.one(to, at, result) {
+            match self.one(to, kind, at, result) {
                 Ok(()) => {}
                 Err(stop @ Stop::Load(_)) => return Err(stop),
                 Err(_) => {
@@ -60,8 +61,14 @@ impl Arguments<'_> {
         Ok(())
     }
 
-    fn one(&self, to: &mut String, at: usize, result: Option<usize>) -> Result<(), Stop> {
-        let (kind, value, memory) = (self.kinds[at], self.values[at], self.memory);
+    fn one(
+        &self,
+        to: &mut String,
+        kind: Kind,
+        at: usize,
+        result: Option<usize>,
+    ) -> Result<(), Stop> {
+        let (value, memory) = (self.values[at], self.memory);
         let next = self.values.get(at + 1).copied().unwrap_or_default();
         if kind.is_output() && result.is_none() {
             return Err(Errno::EFAULT.into());
@@ -145,9 +152,9 @@ fn address(to: &mut String, value: u64) {
 }
 
 /// Appends the names of the bits that are set, and the rest in hexadecimal.
-fn flags(to: &mut String, names: &[Name], value: u32) {
+fn flags(to: &mut String, names: Names, value: u32) {
     let (begin, mut rest) = (to.len(), value);
-    for it in names.iter().filter(|it| value & it.mask == it.value) {
+    for it in names.list().iter().filter(|it| value & it.mask == it.value) {
         if to.len() > begin {
             to.push('|');
         }
@@ -163,9 +170,9 @@ fn flags(to: &mut String, names: &[Name], value: u32) {
 
 /// Appends what a file is ready for, or 0.
 fn ready(to: &mut String, events: u32) {
-    match (events, Kind::READY) {
-        (1.., Kind::Names(names)) => flags(to, names, events),
-        _ => to.push('0'),
+    match events {
+        0 => to.push('0'),
+        _ => flags(to, Names::READY, events),
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::{At, File, Inode, Open, Stat};
 use super::{Body, Node};
 use crate::errno::Errno;
 use crate::file::Caller;
-use crate::memory::{Sink, Source, is_tight};
+use crate::memory::{Sink, Source, is_tight, zeros};
 use crate::stop::{Boxed, Load, Pages, Stop, TURN};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -190,7 +190,7 @@ impl Node {
                     Err(load @ Stop::Load(_)) => load,
                     _ => self.load(index),
                 }),
-                None => to.put(&[0; PAGE][..part]),
+                None => to.put(&zeros()[..part]),
             };
             match put {
                 Ok(put) => {
