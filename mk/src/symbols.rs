@@ -153,7 +153,8 @@ impl Symbols {
         let mut places = self.places_by_lines(address).unwrap_or_default();
         // The symbol has the whole path of the function with the frame, which
         // the line tables may lack.
-        if let Some(name) = self.symbol(address) {
+        let known = places.last().and_then(|last| last.function.as_deref());
+        if let Some(name) = self.symbol_like(address, known) {
             if places.is_empty() {
                 places.push(Place::default());
             }
@@ -184,8 +185,18 @@ impl Symbols {
 
     /// The name of the function or label that `address` belongs to.
     pub(crate) fn symbol(&self, address: u64) -> Option<&str> {
+        self.symbol_like(address, None)
+    }
+
+    /// The same; where the linker has folded functions into one, that with `known` in its name.
+    fn symbol_like(&self, address: u64, known: Option<&str>) -> Option<&str> {
         let after = self.code.partition_point(|symbol| symbol.address <= address);
-        let symbol = self.code.get(after.checked_sub(1)?)?;
+        let last = self.code.get(after.checked_sub(1)?)?;
+        let same = self.code[..after].iter().rev();
+        let symbol = same
+            .take_while(|symbol| (symbol.address, symbol.size) == (last.address, last.size))
+            .find(|symbol| known.is_some_and(|known| symbol.name.contains(known)))
+            .unwrap_or(last);
         // Labels of assembly have no size: they last until the next one.
         (symbol.size == 0 || address < symbol.address + symbol.size).then_some(&*symbol.name)
     }
@@ -278,6 +289,8 @@ pub(crate) mod tests {
                 symbol("_RNvCs1234_3app5start", 0x30_0100, 0x10),
                 symbol("_start", 0x30_0000, 0),
                 symbol("_ZN3app4last17h0123456789abcdefE", 0x30_0200, 0x10),
+                symbol("_ZN3app4sameE", 0x30_0300, 0x10),
+                symbol("_ZN5other4alsoE", 0x30_0300, 0x10),
                 symbol("stack_guard", 0x30_c000, 0),
                 symbol("stack_start", 0x30_d000, 0),
                 symbol("stack_end", 0x31_d000, 0),
@@ -302,6 +315,15 @@ pub(crate) mod tests {
         assert_eq!(name(0x30_d000), "");
         assert_eq!(name(0), "");
         assert_eq!(name(u64::MAX), "");
+    }
+
+    #[test]
+    fn of_functions_that_are_one_it_is_that_of_the_line() {
+        let symbols = symbols();
+        assert_eq!(symbols.symbol_like(0x30_0305, Some("same")), Some("app::same"));
+        assert_eq!(symbols.symbol_like(0x30_0305, Some("also")), Some("other::also"));
+        assert_eq!(symbols.symbol_like(0x30_0305, Some("neither")), symbols.symbol(0x30_0305));
+        assert_eq!(symbols.symbol_like(0x30_0205, Some("same")), Some("app::last"));
     }
 
     #[test]

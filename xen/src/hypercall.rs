@@ -85,7 +85,9 @@ pub struct Counts {
 core::arch::global_asm!(
     // Xen writes the whole page before the guest runs, so the file holds none
     // of it; it is executable because link.ld ends the text segment with it.
-    ".pushsection .hypercall_page, \"ax\", @nobits",
+    // Sections whose names are identifiers of C's are not compared with others by lld
+    // (--icf), which ends by a signal where one has no bytes.
+    ".pushsection hypercalls, \"ax\", @nobits",
     ".balign 4096",
     ".global hypercall_page",
     "hypercall_page: .skip 4096",
