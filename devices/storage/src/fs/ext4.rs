@@ -67,12 +67,27 @@ pub struct Ext4<B> {
 
 /// Locates the newest content of a block in the journal.
 #[derive(Clone, Copy, Debug)]
-struct Moved {
+struct Moved(u64);
+
+impl Moved {
+    /// Stands beside the number, so that both are one: trees of 64-bit keys and values are one code,
+    /// whatever they hold. Numbers have 48 bits.
+    const ESCAPED: u64 = 1 << 63;
+
+    const fn new(number: u64, escaped: bool) -> Self {
+        Self(number | if escaped { Self::ESCAPED } else { 0 })
+    }
+
     /// The number of the journal's block on the disk.
-    number: u64,
-    /// The block's own first four bytes are the journal's magic number. They are zeroed in the
+    const fn number(self) -> u64 {
+        self.0 & !Self::ESCAPED
+    }
+
+    /// Whether the block's own first four bytes are the journal's magic number. They are zeroed in the
     /// journal (`JBD2_FLAG_ESCAPE`).
-    escaped: bool,
+    const fn is_escaped(self) -> bool {
+        self.0 & Self::ESCAPED != 0
+    }
 }
 
 /// A file or folder.
@@ -186,9 +201,9 @@ impl<B: Block> Ext4<B> {
 
     /// Reads from byte `at` on of a block whose content is in the journal.
     async fn copy(&self, copy: Moved, at: usize, to: &mut [u8]) -> Result<(), Error> {
-        let offset = copy.number * self.superblock.block + at as u64;
+        let offset = copy.number() * self.superblock.block + at as u64;
         sectors::read(&self.disk, offset, to).await?;
-        if copy.escaped {
+        if copy.is_escaped() {
             let escaped = journal::MAGIC.to_be_bytes();
             let escaped = escaped.get(at..).unwrap_or_default();
             to.iter_mut().zip(escaped).for_each(|(to, &from)| *to = from);

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::memory::{Segment, Unheld};
 use crate::process::Credentials;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::cell::{Cell, RefCell};
 use kernel::time::wall_clock;
@@ -99,7 +100,8 @@ impl Entry {
 /// All segments by number.
 #[derive(Default)]
 pub struct Segments {
-    entries: RefCell<BTreeMap<i32, Entry>>,
+    /// Numbers are none below 0. Trees of 64-bit keys and values are one code, whatever they hold.
+    entries: RefCell<BTreeMap<u64, Box<Entry>>>,
     /// The last number that was given.
     last: Cell<i32>,
 }
@@ -146,7 +148,7 @@ impl Segments {
         let mut id = self.last.get();
         loop {
             id = id.checked_add(1).unwrap_or(0);
-            if !entries.contains_key(&id) {
+            if !entries.contains_key(&(id as u64)) {
                 break;
             }
         }
@@ -167,14 +169,15 @@ impl Segments {
             times: [0; 3],
         };
         entry.touch(Time::Changed);
-        entries.insert(id, entry);
+        let entry = kernel::memory::boxed(entry).map_err(|_| Errno::ENOMEM)?;
+        entries.insert(id as u64, entry);
         Ok(id)
     }
 
     /// Returns the number of the one with that key.
     pub(super) fn find(&self, key: i32) -> Option<i32> {
         self.purge();
-        self.entries.borrow().iter().find(|(_, it)| it.key == key).map(|(&id, _)| id)
+        self.entries.borrow().iter().find(|(_, it)| it.key == key).map(|(&id, _)| id as i32)
     }
 
     /// Does something with one.
@@ -187,7 +190,8 @@ impl Segments {
         what: impl FnOnce(&mut Entry) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         self.purge();
-        self.entries.borrow_mut().get_mut(&id).ok_or(Errno::EINVAL).and_then(what)
+        let mut entries = self.entries.borrow_mut();
+        entries.get_mut(&(id as u64)).ok_or(Errno::EINVAL).and_then(|it| what(it))
     }
 
     /// Returns how many there are, and how many pages they may have together.
@@ -203,6 +207,6 @@ impl Segments {
     /// `EINVAL` if there are not so many.
     pub(super) fn at(&self, place: i32) -> Result<i32, Errno> {
         let place = usize::try_from(place).map_err(|_| Errno::EINVAL)?;
-        self.entries.borrow().keys().nth(place).copied().ok_or(Errno::EINVAL)
+        self.entries.borrow().keys().nth(place).map(|&id| id as i32).ok_or(Errno::EINVAL)
     }
 }

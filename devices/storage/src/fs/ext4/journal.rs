@@ -169,7 +169,7 @@ pub(super) async fn replay<B: Block>(
                     if sum.is_some_and(|(said, mask)| own & mask != said) {
                         return Err(Error::Damaged);
                     }
-                    copies.insert(block, Moved { number, escaped });
+                    copies.insert(block, Moved::new(number, escaped));
                 }
                 for block in revoked.drain(..) {
                     copies.remove(&block);
