@@ -107,19 +107,30 @@ pub struct Client<'a, N: Tcp> {
     /// A connection with the server of this URL that waits for a request.
     idle: Option<(Url, N::Stream)>,
     buffer: Vec<u8>,
+    sends_all: bool,
 }
 
 impl<'a, N: Tcp + Resolve> Client<'a, N> {
     /// Makes a client without a connection.
     pub const fn new(net: &'a N, limits: Limits) -> Self {
-        Self { net, limits, idle: None, buffer: Vec::new() }
+        Self { net, limits, idle: None, buffer: Vec::new(), sends_all: false }
+    }
+
+    /// Has requests sent to their end also where an answer of success (2xx) has begun, whose content
+    /// is read after that: as that of a program which says the type of its answer before it reads
+    /// (CGI), and nothing else. A server that has more to say, and waits for that to be taken, is
+    /// not heard before [`Limits::response`] is over.
+    #[must_use]
+    pub fn sends_all(self) -> Self {
+        Self { sends_all: true, ..self }
     }
 
     /// Sends `request`, follows redirects, and calls `take` with the URL, the response and the
     /// content of the last one. Content that `take` does not read may cost the connection.
     ///
     /// Once an answer has begun, no more of the request's body is sent: a server that answers while
-    /// it reads gets what was sent by then, and its connection is not used again.
+    /// it reads gets what was sent by then, and its connection is not used again; but see
+    /// [`sends_all`](Self::sends_all).
     ///
     /// A request is sent again on a new connection if the kept one turns out to be closed, but
     /// only one whose method is idempotent (RFC 9110, section 9.2.2).
@@ -295,8 +306,11 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
             Ok(())
         };
         let hear = hear(&mut reader, &mut self.buffer, &self.limits, sending.is_head(), &since);
-        let mut hear = pin!(hear);
-        let (heard, sent) = match select(pin!(send), hear.as_mut()).await {
+        let (mut send, mut hear) = (pin!(send), pin!(hear));
+        let (heard, sent) = match select(send.as_mut(), hear.as_mut()).await {
+            Either::Second(Ok(heard)) if self.sends_all && matches!(heard.0.status.0, 200..300) => {
+                (Ok(heard), send.await.is_ok())
+            }
             Either::Second(heard) => (heard, false),
             Either::First(Err(Wrong::Connection(ip::Error::TimedOut))) => {
                 return Err(Error::TimedOut(Stage::Request, patience));

@@ -1,6 +1,9 @@
 //! What a client sends, where redirects take it, connections and times.
 
 use super::*;
+use devices::net::cable::{End, Options, cable};
+use ip::config::Ipv4;
+use ip::{Settings, Stack};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -319,16 +322,53 @@ fn an_answer_before_the_request_is_sent_counts() {
     assert_eq!(ask(&world, Limits::default(), &[post]), ["413 no"]);
 }
 
+fn stack(end: End, last: u8) -> Stack<End> {
+    let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+    Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
+}
+
+#[test]
+fn who_says_the_type_of_an_answer_before_it_reads_gets_all_if_that_is_wanted() {
+    kernel::testing::simulate_time();
+    for wanted in [true, false] {
+        block_on(async {
+            let (a, b) = cable(Options::default());
+            let (server, net) = (stack(a, 1), stack(b, 2));
+            let listener = server.bind(ip::any(80)).await.unwrap();
+            let body = vec![b'x'; 1_000_000];
+            let answering = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (mut all, mut piece) = (Vec::new(), vec![0; 1000]);
+                while let Ok(count @ 1..) = stream.read(&mut piece).await {
+                    if all.is_empty() {
+                        stream
+                            .write_all(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\n")
+                            .await
+                            .unwrap();
+                        stream.flush().await.unwrap();
+                    }
+                    all.extend_from_slice(&piece[..count]);
+                    if all.ends_with(&body) {
+                        stream.write_all(b"ok").await.unwrap();
+                        stream.flush().await.unwrap();
+                        break;
+                    }
+                }
+            };
+            let post = Request { method: "POST", body: &body, ..Request::get("http://10.0.0.1/") };
+            let client = Client::new(&net, Limits::default());
+            let mut client = if wanted { client.sends_all() } else { client };
+            let take =
+                async |_: &Url, _: Response<'_>, content: &mut Content<'_>| all(content, 333).await;
+            let (result, ()) = kernel::task::join(client.fetch(&post, take), answering).await;
+            assert_eq!(result.ok(), wanted.then(|| b"ok".to_vec()));
+        });
+    }
+}
+
 #[test]
 fn an_answer_is_heard_though_the_upload_is_reset() {
-    use devices::net::cable::{Options, cable};
-    use ip::config::Ipv4;
-    use ip::{Settings, Stack};
     kernel::testing::simulate_time();
-    let stack = |end, last| {
-        let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
-        Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
-    };
     let early = b"HTTP/1.1 401 x\r\nContent-Length: 2\r\n\r\nno";
     block_on(async {
         let (a, b) = cable(Options::default());
