@@ -5,7 +5,7 @@ use super::conditions::{self, Current, Verdict};
 use super::ranges::{self, Wanted};
 use super::{StaticFiles, page};
 use crate::response::length;
-use crate::{Error, Exchange, Method, Sink, Status};
+use crate::{Error, Exchange, Method, Request, Sink, Status};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -115,6 +115,28 @@ impl fmt::Display for Said<'_> {
 }
 
 impl<T: Tree> StaticFiles<T> {
+    /// Returns whether a request that is to change the file `node`, or to make one where there is
+    /// none, is meant for what is there now (RFC 9110, section 13.2.2): by the tag that GET has
+    /// told for the file as it is, not packed. Where it is not, the answer is 412.
+    #[must_use]
+    pub fn permits(&self, request: &Request<'_>, node: Option<&T::Node>) -> bool {
+        let now = kernel::time::wall_clock().as_secs();
+        match node.map(|node| self.tree().metadata(node)) {
+            Some(metadata) => {
+                let (tag, date) = (self.tag(metadata, None), self.date(metadata));
+                let current = Current { tag: Some(&tag), date };
+                match conditions::judge(request, current, now) {
+                    Verdict::Met => true,
+                    Verdict::Failed => false,
+                    // Else it is by a date, which is for reading alone (section 13.1.3).
+                    Verdict::NotModified => request.field("If-None-Match").is_none(),
+                }
+            }
+            // What is not there has no tag, and is none of any.
+            None => request.field("If-Match").is_none(),
+        }
+    }
+
     /// The entity tag of a file (RFC 9110, section 8.8.3): another one for each representation.
     fn tag(&self, metadata: Metadata, coding: Option<Coding>) -> String {
         let of = self.date(metadata).unwrap_or(self.start);

@@ -125,6 +125,12 @@ impl<T: Tree> StaticFiles<T> {
         Self { files: Cache::new(tree, options.cache), options, cache_control, start }
     }
 
+    /// Returns the tree that is served.
+    #[must_use]
+    pub const fn tree(&self) -> &T {
+        self.files.tree()
+    }
+
     async fn find(&self, path: &Path) -> Result<Found<T::Node>, fs::Error> {
         if path.is_hidden() && !self.options.hidden {
             return Ok(Found::Nothing);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::files::{Options, StaticFiles};
+use storage::fs::Tree;
 use storage::fs::built::Built;
 
 /// The status, the field Location, and the content of the answer to a request.
@@ -64,4 +65,46 @@ fn files_are_served_as_the_whole_of_a_server_and_as_a_fallback() {
     let router = Router::new().mount("/deep", Router::new().fallback(files));
     assert_eq!(asked(&router, "GET /deep/a.txt").2, "text");
     assert_eq!(asked(&router, "GET /deep/docs").1, "/deep/docs/");
+}
+
+#[test]
+fn a_change_is_meant_for_what_is_there_or_for_nothing() {
+    let files = StaticFiles::new(tree(), Options::default());
+    // A handler that changes nothing, but says whether it would.
+    let handler = async |exchange: &mut Exchange<'_>| {
+        let request = exchange.request();
+        if request.method() == Method::Get {
+            return files.handle(exchange).await;
+        }
+        let node = files.tree().lookup(request.path().as_bytes()).await.ok();
+        let status = if files.permits(&request, node.as_ref()) { 204 } else { 412 };
+        exchange.respond(Status(status), &[], b"").await
+    };
+    let (head, _, _) = served_by(&handler, 0, &[sends("GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n")]);
+    let tag = head.split("\r\nETag: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    let date = "Sat, 01 Jan 2000 00:00:00 GMT";
+    for (path, condition, permitted) in [
+        ("/a.txt", "X: y", true),
+        ("/a.txt", "If-Match: *", true),
+        ("/a.txt", &format!("If-Match: {tag}"), true),
+        ("/a.txt", &format!("If-Match: \"x\", {tag}"), true),
+        ("/a.txt", &format!("If-Match: W/{tag}"), false),
+        ("/a.txt", "If-Match: \"x\"", false),
+        ("/a.txt", "If-None-Match: *", false),
+        ("/a.txt", &format!("If-None-Match: {tag}"), false),
+        ("/a.txt", "If-None-Match: \"x\"", true),
+        // Files without a date were changed at no time, and this one is for reading alone.
+        ("/a.txt", &format!("If-Unmodified-Since: {date}"), true),
+        ("/a.txt", &format!("If-Modified-Since: {date}"), true),
+        ("/new", "X: y", true),
+        ("/new", "If-Match: *", false),
+        ("/new", &format!("If-Match: {tag}"), false),
+        ("/new", "If-None-Match: *", true),
+        ("/new", &format!("If-None-Match: {tag}"), true),
+    ] {
+        let request = format!("PUT {path} HTTP/1.1\r\nHost: x\r\n{condition}\r\n\r\n");
+        let (answer, _, _) = served_by(&handler, 0, &[sends(&request)]);
+        let expected = if permitted { "HTTP/1.1 204 " } else { "HTTP/1.1 412 " };
+        assert!(answer.starts_with(expected), "{path} {condition}: {answer}");
+    }
 }
