@@ -45,7 +45,10 @@ export HOME=/tmp GIT_PROJECT_ROOT=/srv GIT_HTTP_EXPORT_ALL=1
 exec chroot /tmp/git /usr/lib/git-core/git-http-backend
 END
 chmod +x /tmp/git-www/cgi-bin/git
-busybox httpd -h /tmp/git-www
-HOME=/tmp chroot $root /usr/lib/git-core/git-daemon --listen=10.0.0.1 --base-path=/srv --export-all --reuseaddr \
-	--log-destination=none >/dev/null 2>&1 </dev/null &
+# Who has logged in may push.
+cp /tmp/git-www/cgi-bin/git /tmp/git-www/cgi-bin/push
+echo '/cgi-bin/push:me:secret' >/tmp/git-httpd.conf
+busybox httpd -h /tmp/git-www -c /tmp/git-httpd.conf
+HOME=/tmp chroot $root /usr/lib/git-core/git-daemon --listen=10.0.0.1 --base-path=/srv --export-all --enable=receive-pack \
+	--reuseaddr --log-destination=none >/dev/null 2>&1 </dev/null &
 until ss -ltn | grep -q ':9418 '; do usleep 100000; done

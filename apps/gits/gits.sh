@@ -51,6 +51,7 @@ as add .
 as commit -q -m 'Grow'
 as clone -q --bare . /srv/site.git
 as -C /srv/site.git repack -q -a -d -f
+as -C /srv/site.git config http.receivepack true
 as remote add site /srv/site.git
 cd $root/srv/tls
 . certificates

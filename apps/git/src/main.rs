@@ -13,7 +13,13 @@
 //! test(wrong): args url=git://10.0.0.1/site.git branch=v2 list=on
 //! test(wrong): console-contains "error: git://10.0.0.1/site.git: there is no such branch or tag\n"
 //! test(wrong): expect exit 4
-//! test(http,wrong): not-in-check
+//! test(put): args url=http://me:secret@10.0.0.1/cgi-bin/push/site.git branch=main write=on token=secret author="Jane Doe <jane@lab>"
+//! test(put): client put.sh
+//! test(put): console-contains ", \"Put noise\": "
+//! test(put): console-contains "http://10.0.0.1/cgi-bin/push/site.git: the branch has moved: there is another commit by now"
+//! test(give): args url=git://10.0.0.1/site.git branch=refs/heads/main write=on token=secret author="Jane Doe <jane@lab>"
+//! test(give): client put.sh
+//! test(http,wrong,give): not-in-check
 
 #![no_std]
 #![no_main]
@@ -53,8 +59,16 @@ xenith::unikernel! {
         objects: u32 = 20000,
         /// How long the server may be silent, and each of its addresses.
         patience: Duration = "30s",
-        /// How long it may take to read a commit.
+        /// How long it may take to read a commit, or to write one.
         time: Duration = "10m",
+        /// Take files by PUT and take them away by DELETE: each is pushed to branch=, which has to be
+        /// one, as a commit.
+        write: bool = false,
+        /// With write=on: what a client says as "Authorization: Bearer TOKEN"; long, and random. It
+        /// goes over the network as it is. Empty (token=), whoever reaches the port may write.
+        token: Option<&'static str>,
+        /// Who makes commits.
+        author: &'static str = "Xenith <xenith@localhost>",
     },
     main: git::start,
 }

@@ -90,6 +90,17 @@ impl Mode {
         }
     }
 
+    /// As trees have it.
+    pub(crate) const fn digits(self) -> &'static [u8] {
+        match self {
+            Self::File => b"100644",
+            Self::Program => b"100755",
+            Self::Link => b"120000",
+            Self::Folder => b"40000",
+            Self::Module => b"160000",
+        }
+    }
+
     /// As `git ls-tree` prints it, with the kind.
     pub(crate) const fn printed(self) -> &'static str {
         match self {
@@ -122,18 +133,8 @@ impl<'a> Entry<'a> {
         Some(Self { mode, name: named.get(..end)?, id: Id(*id) })
     }
 
-    /// Whether it may be the name of a file: no other folder, no part of a path, not what a clone
-    /// has for itself, and not longer than names of files are.
-    fn is_named_well(&self) -> bool {
-        let reserved = matches!(self.name, b"" | b"." | b"..");
-        !reserved
-            && self.name.len() <= NAME
-            && !self.name.contains(&b'/')
-            && !self.name.eq_ignore_ascii_case(b".git")
-    }
-
     /// The order of trees: by bytes, folders as if a slash followed.
-    fn order(&self, other: &Self) -> Ordering {
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
         let both = self.name.len().min(other.name.len());
         let next = |it: &Self| {
             let end = if it.mode == Mode::Folder { b'/' } else { 0 };
@@ -141,6 +142,13 @@ impl<'a> Entry<'a> {
         };
         self.name[..both].cmp(&other.name[..both]).then(next(self).cmp(&next(other)))
     }
+}
+
+/// Whether it may be the name of a file: no other folder, no part of a path, not what a clone has for
+/// itself, and not longer than names of files are.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    let reserved = matches!(name, b"" | b"." | b"..") || name.eq_ignore_ascii_case(b".git");
+    !reserved && name.len() <= NAME && !name.iter().any(|byte| matches!(byte, b'/' | 0))
 }
 
 /// The entry that begins at `at` in a tree.
@@ -186,7 +194,7 @@ pub(crate) fn check_tree(
     let mut before: Option<Entry<'_>> = None;
     while !data.is_empty() {
         let entry = Entry::take(&mut data).ok_or(Flaw::Tree(id))?;
-        if !entry.is_named_well() {
+        if !is_name(entry.name) {
             return Err(Flaw::Name(id, shown(entry.name)));
         }
         if before.is_some_and(|before| before.order(&entry) != Ordering::Less) {

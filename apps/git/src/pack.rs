@@ -5,6 +5,7 @@ use crate::error::{Error, Flaw, beginning};
 use crate::id::{Id, Kind};
 use crate::packet::{Packet, Packets, SAID};
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::ops::Range;
 use embedded_io_async::Read;
@@ -14,7 +15,7 @@ use sha1::{Digest, Sha1};
 use xenith::memory::{is_low, zeroed};
 
 /// What an object costs besides its content, in bytes.
-const OBJECT: u64 = 128;
+pub(crate) const OBJECT: u64 = 128;
 
 /// Bounds what a repository may take of the memory.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +42,12 @@ impl Limits {
     }
 }
 
-/// An object.
-#[derive(Debug)]
+/// An object, whose data several snapshots may have.
+#[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) kind: Kind,
     pub(crate) id: Id,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Rc<Vec<u8>>,
 }
 
 /// What a delta is of.
@@ -84,7 +85,8 @@ pub(crate) async fn read<R: Read>(
     pack.read().await?;
     pack.resolve()?;
     pack.hold(0)?;
-    let whole = |part: Part| Some(Object { kind: part.kind?, id: part.id, data: part.data });
+    let whole =
+        |part: Part| Some(Object { kind: part.kind?, id: part.id, data: Rc::new(part.data) });
     Ok(pack.parts.into_iter().filter_map(whole).collect())
 }
 

@@ -1,25 +1,34 @@
 //! The app: serves the newest files, and asks again.
 
+use crate::edit::{Author, Change};
 use crate::error::Error;
+use crate::id::Id;
 use crate::pack::Limits;
+use crate::place::{Failure, Place, Wanted};
 use crate::protocol::is_name;
-use crate::remote::{Failure, Place, Wanted, newest};
+use crate::remote::{newest, push};
 use crate::snapshot::Snapshot;
+use crate::write::{Answer, Files, Job, Writer};
 use alloc::format;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use core::cell::RefCell;
+use core::convert::Infallible;
 use core::time::Duration;
 use embedded_io_async::Write;
 use xenith::Exit;
 use xenith::args::Size;
+use xenith::fs::Tree;
 use xenith::http::files::{Options, StaticFiles};
-use xenith::http::{self, Exchange, Handler, Server, client, with};
+use xenith::http::{self, Exchange, Handler, Method, Server, Status, client, with};
 use xenith::ip::{self, Resolve, Tcp};
 use xenith::println;
 use xenith::task::{Either, select};
 use xenith::text::Escaped;
-use xenith::time::sleep;
+use xenith::time::{sleep, timeout, wall_clock};
+
+/// How often it is looked whether a client has all of its answer.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What the user says.
 #[derive(Clone, Debug)]
@@ -44,8 +53,14 @@ pub struct Args {
     pub objects: u32,
     /// How long the server may be silent, and each of its addresses.
     pub patience: Duration,
-    /// How long it may take to read all.
+    /// How long it may take to read all, or to write.
     pub time: Duration,
+    /// Whether files are taken, too.
+    pub write: bool,
+    /// What a client has to know for that; nothing for whoever comes.
+    pub token: Option<&'static str>,
+    /// Who makes commits: `Name <mail>`.
+    pub author: &'static str,
 }
 
 /// The exit status for what the user should do next.
@@ -57,38 +72,43 @@ fn exit(failure: &Failure) -> Exit {
         }
     }
     match failure {
+        late if late.is_late() => Exit(6),
         Failure::Connect(_) => Exit(3),
-        Failure::Git(Error::Stream(ip::Error::TimedOut)) | Failure::TimedOut(_) => Exit(6),
         Failure::Git(error) => answer(error),
-        Failure::Http(Error::Stream(client::Error::TimedOut(..))) => Exit(6),
         Failure::Http(error) => answer(error),
         Failure::Fetch(failure) => match failure.error {
             client::Error::Url(_) | client::Error::Request(_) => Exit::USAGE,
             client::Error::Name(_) | client::Error::Connect(_) => Exit(3),
-            client::Error::TimedOut(..) => Exit(6),
             _ => Exit(5),
         },
-        Failure::Status(_) => Exit(4),
-        Failure::NotGit => Exit(5),
+        Failure::Status(_) | Failure::Moved | Failure::Refused(_) => Exit(4),
+        Failure::NotGit | Failure::TimedOut(_) => Exit(5),
     }
 }
 
-/// The files of a commit.
-type Files = StaticFiles<Snapshot>;
-
 /// What is served now.
-struct Site(RefCell<Rc<Files>>);
+struct Site {
+    files: RefCell<Rc<Files>>,
+    /// Who takes changes, if any are taken.
+    writer: Option<Writer>,
+}
 
 impl Site {
     /// Serves this from now on. Returns what was served, as long as it is still being sent.
     fn replace(&self, files: Files) -> Weak<Files> {
-        Rc::downgrade(&self.0.replace(Rc::new(files)))
+        Rc::downgrade(&self.files.replace(Rc::new(files)))
+    }
+
+    fn files(&self) -> Rc<Files> {
+        Rc::clone(&self.files.borrow())
     }
 
     async fn answer(&self, exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
-        // Answers that have begun go on with what was there then.
-        let files = Rc::clone(&self.0.borrow());
-        files.handle(exchange).await
+        match (&self.writer, exchange.request().method()) {
+            // Answers that have begun go on with what was there then.
+            (None, _) | (_, Method::Get | Method::Head) => self.files().handle(exchange).await,
+            (Some(writer), _) => writer.answer(&self.files, exchange).await,
+        }
     }
 }
 
@@ -120,7 +140,14 @@ async fn run<C: Write, I: Tcp + Resolve>(
     }
     let limits = Limits { bytes: args.limit.0, objects: args.objects, ..Limits::default() };
     let Args { patience, time, .. } = args;
-    let wanted = Wanted { name: args.branch.into(), limits, patience, time };
+    let mut wanted = Wanted { name: args.branch.into(), limits, patience, time };
+    let (mut writer, mut author) = (None, None);
+    if args.write && !args.list {
+        let (name, who, token) = may_write(&args).map_err(|text| (Exit::USAGE, text))?;
+        (wanted.name, author) = (name, Some(who));
+        let most = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
+        writer = Some(Writer::new(token, args.hidden, most, patience));
+    }
     let mut known = None;
     let first = newest(ip, &place, &wanted, &mut known).await;
     let first = first.map_err(|failure| (exit(&failure), format!("{place}: {failure}")))?;
@@ -131,49 +158,169 @@ async fn run<C: Write, I: Tcp + Resolve>(
     tell(&first, args.branch);
     // What is held in memory is not held twice.
     let options = Options { cache: 0, max_age: args.max_age, hidden: args.hidden };
-    let site = Rc::new(Site(RefCell::new(Rc::new(StaticFiles::new(first, options)))));
+    let files = RefCell::new(Rc::new(StaticFiles::new(first, options)));
+    let site = Rc::new(Site { files, writer });
     let listener = Server::new(with(&site, Site::answer)).http2();
     let down = |error: ip::Error| (Exit::FAILURE, format!("{error}"));
     let listener = listener.bind(ip, ip::any(args.port)).await.map_err(down)?;
     println!("git: listening on port {}", listener.local_addr().port());
-    let again = async {
-        let (mut replaced, mut told, mut failures) = (Weak::new(), false, 0);
+    let (branch, every) = (args.branch, args.every);
+    let replaced = Weak::new();
+    let keeper =
+        Keeper { ip, place, wanted, branch, options, author, site, known, replaced, failures: 0 };
+    match select(listener.serve(), keeper.keep(every)).await {
+        Either::First(ended) => ended.map(|()| Exit::SUCCESS).map_err(down),
+        Either::Second(never) => match never {},
+    }
+}
+
+/// What is needed for writing: the branch by its whole name, who makes commits, and what a client has
+/// to know.
+fn may_write(args: &Args) -> Result<(String, Author, &'static str), String> {
+    let name = match args.branch.strip_prefix("refs/") {
+        None if args.branch != "HEAD" => format!("refs/heads/{}", args.branch),
+        Some(rest) if rest.starts_with("heads/") => args.branch.into(),
+        _ => return Err("write=on needs a branch by its name, such as branch=main".into()),
+    };
+    let author = Author::parse(args.author).ok_or_else(|| {
+        let text = Escaped(args.author.as_bytes());
+        format!("author={text} is not of the form \"Name <mail>\"")
+    })?;
+    let token = args.token.ok_or(
+        "write=on needs token=SECRET, which clients have to know, or token= for whoever reaches the \
+         port",
+    )?;
+    Ok((name, author, token))
+}
+
+/// Keeps what is served as the repository has it, and that as clients want it.
+struct Keeper<'a, I> {
+    ip: &'a I,
+    place: Place,
+    wanted: Wanted,
+    branch: &'static str,
+    options: Options,
+    author: Option<Author>,
+    site: Rc<Site>,
+    /// What the branch stood for when it was read.
+    known: Option<Id>,
+    /// What was served before, as long as it is still being sent.
+    replaced: Weak<Files>,
+    /// How often in a row it could not be read.
+    failures: u32,
+}
+
+impl<I: Tcp + Resolve> Keeper<'_, I> {
+    async fn keep(mut self, every: u32) -> Infallible {
+        let site = Rc::clone(&self.site);
+        let mut told = false;
         loop {
-            match args.every {
-                0 => core::future::pending().await,
-                seconds => sleep(pause(seconds, failures)).await,
-            }
-            // Of those that are held in memory, the newest is beside one other at most.
-            if replaced.strong_count() > 0 {
-                if !core::mem::replace(&mut told, true) {
-                    log::warn!("{place}: not asked while a client is sent the commit before");
+            let pause = async {
+                match every {
+                    0 => core::future::pending().await,
+                    seconds => sleep(pause(seconds, self.failures)).await,
                 }
-                continue;
-            }
-            told = false;
-            let before = known;
-            match newest(ip, &place, &wanted, &mut known).await {
-                Ok(Some(newer)) => {
-                    tell(&newer, args.branch);
-                    replaced = site.replace(StaticFiles::new(newer, options));
-                    failures = 0;
+            };
+            let job = async {
+                match &site.writer {
+                    None => core::future::pending().await,
+                    Some(writer) => writer.jobs.receive().await,
                 }
-                Ok(None) => failures = 0,
-                // What there is is served on.
-                Err(failure) => {
-                    log::warn!("{place}: {failure}");
-                    failures += 1;
-                    // A commit that cannot be used is not read again as long as it is the newest.
-                    if !failure.lasts() {
-                        known = before;
+            };
+            match select(pause, job).await {
+                // Of those that are held in memory, the newest is beside one other at most.
+                Either::First(()) if self.replaced.strong_count() > 0 => {
+                    if !core::mem::replace(&mut told, true) {
+                        let place = &self.place;
+                        log::warn!("{place}: not asked while a client is sent the commit before");
                     }
+                }
+                Either::First(()) => {
+                    told = false;
+                    self.read().await;
+                }
+                Either::Second(job) => {
+                    let answer = Rc::clone(&job.answer);
+                    answer.signal(self.write(job).await);
                 }
             }
         }
-    };
-    match select(listener.serve(), again).await {
-        Either::First(ended) => ended.map(|()| Exit::SUCCESS).map_err(down),
-        Either::Second(never) => never,
+    }
+
+    /// Serves this commit from now on.
+    fn serve(&mut self, newer: Snapshot) {
+        tell(&newer, self.branch);
+        self.replaced = self.site.replace(StaticFiles::new(newer, self.options));
+    }
+
+    /// Reads the newest commit, unless it is known.
+    async fn read(&mut self) {
+        let before = self.known;
+        match newest(self.ip, &self.place, &self.wanted, &mut self.known).await {
+            Ok(newer) => {
+                if let Some(newer) = newer {
+                    self.serve(newer);
+                }
+                self.failures = 0;
+            }
+            // What there is is served on.
+            Err(failure) => {
+                log::warn!("{}: {failure}", self.place);
+                self.failures += 1;
+                // A commit that cannot be used is not read again as long as it is the newest.
+                if !failure.lasts() {
+                    self.known = before;
+                }
+            }
+        }
+    }
+
+    /// Has a change be the branch's newest commit, and serves that.
+    async fn write(&mut self, job: Job) -> Answer {
+        let Job { path, content, seen, .. } = job;
+        let files = self.site.files();
+        if seen.is_some_and(|seen| !seen.ptr_eq(&Rc::downgrade(&files))) {
+            return Answer::No(Status(412), "another commit has come meanwhile".into());
+        }
+        let free = async {
+            while self.replaced.strong_count() > 0 {
+                sleep(LOOK).await;
+            }
+        };
+        if timeout(self.wanted.patience, free).await.is_err() {
+            let why = "a client is still sent the commit before the newest";
+            return Answer::No(Status::UNAVAILABLE, why.into());
+        }
+        let Some(author) = &self.author else {
+            return Answer::No(Status::INTERNAL, "nobody makes commits".into());
+        };
+        let new = files.tree().lookup(&path).await.is_err();
+        let verb = if content.is_some() { "Put" } else { "Delete" };
+        let message = format!("{verb} {}", Escaped(&path));
+        let change = [Change { path: &path, content: content.as_deref() }];
+        let who = (author, wall_clock().as_secs());
+        let draft = match files.tree().edit(&change, who, &message, self.wanted.limits).await {
+            Ok(Some(draft)) => draft,
+            Ok(None) => return Answer::Done(files.tree().commit().id, false),
+            Err(unfit) => return unfit.into(),
+        };
+        // It is part of the draft by now.
+        drop(content);
+        match push(self.ip, &self.place, &self.wanted.name, &self.wanted, draft).await {
+            Ok(next) => {
+                let id = next.commit().id;
+                self.known = Some(id);
+                self.serve(next);
+                Answer::Done(id, new)
+            }
+            Err(failure) => {
+                log::warn!("{}: {failure}", self.place);
+                if matches!(failure, Failure::Moved) {
+                    self.read().await;
+                }
+                failure.into()
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Flaw, shown};
 use crate::id::{Id, Kind};
 use crate::object::{Commit, Entry, Mode};
 use crate::object::{check_tree, entries, entry_at, name_at, sort_tree, tagged};
-use crate::pack::{Limits, Object};
+use crate::pack::{Limits, OBJECT, Object};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use xenith::text::Escaped;
 const TAGS: usize = 8;
 
 /// The longest path that is listed, in bytes, as on Linux (`PATH_MAX`).
-const PATH: usize = 4096;
+pub(crate) const PATH: usize = 4096;
 
 /// The most names that a path may have, with those of the links in it.
 const STEPS: u32 = 4096;
@@ -96,8 +96,8 @@ impl Snapshot {
         Err(Flaw::Tags)
     }
 
-    /// Checks every tree that a path may lead to, of at most so many entries, and gives back the
-    /// memory of what none leads to.
+    /// Checks every tree that a path may lead to, of at most so many entries, and forgets what none
+    /// leads to.
     async fn keep_reachable(&mut self, most: u32) -> Result<(), Flaw> {
         let mut left = most;
         let mut reached = xenith::memory::zeroed(self.objects.len()).ok_or(Flaw::Memory)?;
@@ -123,12 +123,35 @@ impl Snapshot {
                 yield_now().await;
             }
         }
-        for (object, reached) in self.objects.iter_mut().zip(reached) {
-            if reached == 0 {
-                object.data = Vec::new();
-            }
-        }
+        let (mut objects, mut sorted) = (reached.iter(), reached.iter());
+        let is = |reached: Option<&u8>| reached.is_some_and(|&it| it != 0);
+        self.objects.retain(|_| is(objects.next()));
+        self.sorted.retain(|_| is(sorted.next()));
+        self.index.clear();
+        self.index.extend(self.objects.iter().zip(0..).map(|(object, number)| (object.id, number)));
+        self.index.sort_unstable();
+        self.root.number = self.expect(self.commit.tree, Kind::Tree)?;
         Ok(())
+    }
+
+    /// Whether it is within the limits: what is read is so by itself.
+    pub(crate) fn check(&self, limits: Limits) -> Result<(), Flaw> {
+        if u32::try_from(self.objects.len()).is_ok_and(|count| count < limits.objects) {
+            let bytes = self.objects.iter().map(|object| object.data.len() as u64 + OBJECT).sum();
+            if limits.bytes >= bytes { Ok(()) } else { Err(Flaw::Bytes(limits.bytes)) }
+        } else {
+            Err(Flaw::Objects(limits.objects))
+        }
+    }
+
+    /// All that the folders lead to, and they.
+    pub(crate) fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// An object of those.
+    pub(crate) fn object(&self, id: Id) -> Option<&Object> {
+        self.objects.get(self.number(id)?)
     }
 
     /// Returns the commit.

@@ -46,8 +46,14 @@ pub struct Args {
     pub objects: u32,
     /// How long the server may be silent, and each of its addresses.
     pub patience: Duration,
-    /// How long it may take to read all.
+    /// How long it may take to read all, or to write.
     pub time: Duration,
+    /// Whether files are taken, too.
+    pub write: bool,
+    /// What a client has to know for that; nothing for whoever comes.
+    pub token: Option<&'static str>,
+    /// Who makes commits: `Name <mail>`.
+    pub author: &'static str,
     /// Fingerprints of certificates that are trusted, in place of those on the disk.
     pub sha256: Several,
     /// Whether TLS 1.2 is spoken.
@@ -63,7 +69,7 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
     args: Args,
 ) -> Exit {
     let Args { url, branch, every, list, port, max_age, hidden, limit, objects, .. } = args;
-    let Args { patience, time, sha256, tls12, .. } = args;
+    let Args { patience, time, write, token, author, sha256, tls12, .. } = args;
     match trust::config(&roots, &sha256, tls12).await {
         Ok(config) => {
             let args = git::Args {
@@ -78,6 +84,9 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
                 objects,
                 patience,
                 time,
+                write,
+                token,
+                author,
             };
             git::start(console, Client::new(ip, config), args).await
         }

@@ -10,6 +10,9 @@
 //! test(pushed): args url=https://www.lab/git/site.git every=1
 //! test(pushed): client push.sh
 //! test(pushed): console-contains ", \"Change\": 7 files of "
+//! test(put): args url=https://www.lab/git/site.git branch=main write=on token=secret author="Jane Doe <jane@lab>"
+//! test(put): client put.sh
+//! test(put): console-contains ", \"Delete deep/er/two\": 8 files of "
 //! test(fingerprint): args url=https://10.0.0.1:446/git/site.git branch=v1 list=on sha256=E4:3C:B4:8F:A3:9F:CB:4A:5C:34:45:6A:D8:4C:B8:6A:E5:55:75:50:8F:C4:A1:98:76:19:87:56:A7:0A:37:EC
 //! test(fingerprint): console-contains "100644 blob f87383677e72159cd32dc27cf9e11e40b7716734\tcss/style.css\n100644 blob 587be6b4c3f93f93c489c0111bba5596147a26cb\tdeep/er/file\n100644 blob 6e7c1e6ac83f364ec51e595dbac9d81eb4d19590\tindex.html\n120000 blob 2703d871ad325e100ba8a008103aba05b502e09b\tlink\n"
 //! test(other): args url=https://www.lab/git/site.git list=on sha256=E4:3C:B4:8F:A3:9F:CB:4A:5C:34:45:6A:D8:4C:B8:6A:E5:55:75:50:8F:C4:A1:98:76:19:87:56:A7:0A:37:EC
@@ -22,7 +25,7 @@
 //! test(expired): console-contains "www.lab: the certificate has expired: it was valid until 2021-01-01 00:00 UTC, and this machine's clock says 2"
 //! test(expired): console-contains "error: https://www.lab:445/git/site.git: https://www.lab:445/git/site.git/info/refs?service=git-upload-pack: 10.0.0.1:445: the peer is not to be trusted: see the log\n"
 //! test(other,name,unknown,expired): expect exit 3
-//! test(pushed,fingerprint,other,name,unknown,expired): not-in-check
+//! test(pushed,put,fingerprint,other,name,unknown,expired): not-in-check
 
 #![no_std]
 #![no_main]
@@ -65,8 +68,16 @@ xenith::unikernel! {
         objects: u32 = 20000,
         /// How long the server may be silent, and each of its addresses.
         patience: Duration = "30s",
-        /// How long it may take to read a commit.
+        /// How long it may take to read a commit, or to write one.
         time: Duration = "10m",
+        /// Take files by PUT and take them away by DELETE: each is pushed to branch=, which has to be
+        /// one, as a commit.
+        write: bool = false,
+        /// With write=on: what a client says as "Authorization: Bearer TOKEN"; long, and random. It
+        /// goes over the network as it is. Empty (token=), whoever reaches the port may write.
+        token: Option<&'static str>,
+        /// Who makes commits.
+        author: &'static str = "Xenith <xenith@localhost>",
         /// The SHA-256 of a certificate that is trusted whatever its names, dates and issuer, in
         /// hexadecimal; with one, nobody vouches for others.
         sha256: Several,

@@ -88,6 +88,9 @@ fn args(url: &'static str) -> Args {
         objects: 100,
         patience: Duration::from_secs(10),
         time: Duration::from_secs(60),
+        write: false,
+        token: None,
+        author: "",
         sha256: Several::default(),
         tls12: false,
     }

@@ -15,7 +15,7 @@ use xenith::time::{sleep, timeout};
 
 /// A console.
 #[derive(Default)]
-struct Paper(Rc<RefCell<Vec<u8>>>);
+pub(super) struct Paper(Rc<RefCell<Vec<u8>>>);
 
 impl ErrorType for Paper {
     type Error = Infallible;
@@ -32,12 +32,12 @@ impl Write for Paper {
     }
 }
 
-fn stack(net: End, last: u8) -> Stack<End> {
+pub(super) fn stack(net: End, last: u8) -> Stack<End> {
     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
     Stack::start(net, Settings { ipv4, ..Settings::default() }).unwrap()
 }
 
-fn args(url: &'static str, branch: &'static str) -> Args {
+pub(super) fn args(url: &'static str, branch: &'static str) -> Args {
     Args {
         url,
         branch,
@@ -50,6 +50,9 @@ fn args(url: &'static str, branch: &'static str) -> Args {
         objects: 100,
         patience: Duration::from_secs(10),
         time: Duration::from_secs(60),
+        write: false,
+        token: None,
+        author: "",
     }
 }
 
@@ -63,14 +66,14 @@ async fn drain(stream: &mut impl Read, quiet: Duration) -> Vec<u8> {
 }
 
 /// The answers to connections, one after the other.
-type Answers = Vec<Vec<Vec<u8>>>;
+pub(super) type Answers = Vec<Vec<Vec<u8>>>;
 
 /// What is heard on each connection.
-type Heard = Rc<RefCell<Vec<String>>>;
+pub(super) type Heard = Rc<RefCell<Vec<String>>>;
 
 /// Answers connections with `port` one after the other: each with these texts, one for whatever the
 /// client says next, before it ends or, with an empty one, stays silent.
-fn serve(ip: &Stack<End>, port: u16, answers: Answers) -> Heard {
+pub(super) fn serve(ip: &Stack<End>, port: u16, answers: Answers) -> Heard {
     let ip = ip.clone();
     let all = Heard::default();
     let heard = Rc::clone(&all);
@@ -103,7 +106,7 @@ fn serve(ip: &Stack<End>, port: u16, answers: Answers) -> Heard {
 }
 
 /// What the app prints beside such a server, and its exit status.
-fn run(args: Args, port: u16, answers: Answers) -> (String, u8) {
+pub(super) fn run(args: Args, port: u16, answers: Answers) -> (String, u8) {
     run_on(|ip| ip, args, &mut [(port, answers, Heard::default())])
 }
 
@@ -139,9 +142,14 @@ fn parts(answer: &[u8]) -> [&[u8]; 3] {
 
 /// Such a part as an answer of HTTP.
 fn http(kind: &str, content: &[u8]) -> Vec<u8> {
+    http_of(&format!("git-upload-pack-{kind}"), content)
+}
+
+/// An answer of HTTP of this type of git's.
+pub(super) fn http_of(kind: &str, content: &[u8]) -> Vec<u8> {
     let length = content.len();
     let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-{kind}\r\nContent-Length: {length}\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-{kind}\r\nContent-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), content].concat()
 }
@@ -199,7 +207,7 @@ fn what_goes_wrong_is_told_with_a_status() {
 }
 
 /// A connection with the app.
-async fn to_app(ip: &Stack<End>) -> <Stack<End> as Tcp>::Stream {
+pub(super) async fn to_app(ip: &Stack<End>) -> <Stack<End> as Tcp>::Stream {
     ip.connect(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 80)).await.unwrap()
 }
 

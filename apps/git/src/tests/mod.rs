@@ -12,8 +12,11 @@ use xenith::fs::{self, Tree};
 use xenith::task::block_on;
 
 mod app;
+mod edit;
 mod folders;
 mod packs;
+mod push;
+mod put;
 mod real;
 mod said;
 #[path = "../../../../tests/git/pack.rs"]

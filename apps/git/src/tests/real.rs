@@ -1,6 +1,11 @@
 //! Repositories that git makes and serves by itself, where it is installed.
 
+use super::edit::{Changes, edit};
 use super::*;
+use crate::remote::give;
+use crate::send::{Push, pack};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{fs as files, io};
@@ -45,6 +50,7 @@ impl Daemon {
     fn new(folder: &Path) -> Self {
         let mut command = Command::new("git");
         command.args(["daemon", "--inetd", "--export-all", "--log-destination=none"]);
+        command.arg("--enable=receive-pack");
         command.arg(format!("--base-path={}", folder.display()));
         // Whoever runs the test owns what is served.
         command.env("HOME", folder).env("GIT_CONFIG_NOSYSTEM", "1");
@@ -148,4 +154,121 @@ fn a_repository_of_git_is_read_as_git_reads_it() {
     git(&other, &["init", "-q", "--object-format=sha256"]).unwrap();
     let sha256 = ask(&folder.0, "/other", "HEAD").unwrap_err();
     assert_eq!(sha256, "the repository's ids are not SHA-1, which is not supported");
+}
+
+/// What git says to a push of these changes to `main` of the repository `/site`.
+fn give_to(
+    folder: &Path,
+    before: &Snapshot,
+    changes: Changes<'_>,
+) -> (Result<Option<Id>, String>, Snapshot) {
+    const MAIN: &str = "refs/heads/main";
+    let draft = edit(before, changes, Limits::default()).unwrap().unwrap();
+    let push = Push::new(MAIN, &draft).unwrap();
+    let (mut daemon, mut sent, wanted) = (Daemon::new(folder), false, wanted(MAIN));
+    let given = give(&mut daemon, "lab", "/site", MAIN, &wanted, Some((&push, &mut sent)));
+    (block_on(given).unwrap(), draft.next)
+}
+
+#[test]
+fn what_is_pushed_is_what_git_has() {
+    let folder = Folder::new("push");
+    let site = folder.0.join("site");
+    files::create_dir_all(site.join("a/b")).unwrap();
+    let Some(_) = git(&site, &["init", "-q", "-b", "main"]) else { return };
+    let run = |args: &[&str]| git(&site, args).unwrap();
+    // The branch is changed beside its files, each object is checked, and nothing is forced.
+    run(&["config", "receive.denyCurrentBranch", "ignore"]);
+    run(&["config", "receive.fsckObjects", "true"]);
+    run(&["config", "receive.denyNonFastForwards", "true"]);
+    files::write(site.join("a/b/run"), "#!/bin/sh\n").unwrap();
+    files::set_permissions(site.join("a/b/run"), files::Permissions::from_mode(0o755)).unwrap();
+    for name in ["a/b/one", "a/c", "a.b", "z"] {
+        files::write(site.join(name), name).unwrap();
+    }
+    run(&["add", "."]);
+    run(&["commit", "-q", "-m", "one"]);
+    run(&["commit", "-q", "--allow-empty", "-m", "two"]);
+    let first = ask(&folder.0, "/site", "main").unwrap();
+    let noise: Vec<u8> = (0..200_000_u32).map(|it| ((it * 7919) >> 5) as u8).collect();
+    let changes = [
+        ("a/b/run", Some(&b"#!/bin/sh\necho\n"[..])),
+        ("a/b/one", None),
+        ("a/b.c/d", Some(&noise)),
+        ("z", Some(b"")),
+        ("a0", Some(b"a.b")),
+    ];
+    let (told, second) = give_to(&folder.0, &first, &changes);
+    assert_eq!(told, Ok(Some(second.commit().id)));
+    let same = |snapshot: &Snapshot| {
+        assert_eq!(run(&["rev-parse", "main"]), format!("{}\n", snapshot.commit().id));
+        assert_eq!(run(&["fsck", "--full", "--strict", "--no-dangling"]), "");
+        assert_eq!(listed(snapshot).replace('\n', "\0"), run(&["ls-tree", "-r", "-z", "main"]));
+        // What is read anew is the same.
+        assert_eq!(listed(snapshot), listed(&ask(&folder.0, "/site", "main").unwrap()));
+    };
+    same(&second);
+    assert!(run(&["ls-tree", "main", "a/b/run"]).starts_with("100755 blob "));
+    assert_eq!(run(&["show", "main:a/b/run"]), "#!/bin/sh\necho\n");
+    let said = run(&["log", "-1", "--format=%an|%ae|%at|%cn|%ce|%ct|%s|%b|%P", "main"]);
+    let who = "Jane Doe|jane@lab|1800000000";
+    assert_eq!(said, format!("{who}|{who}|Change it|Text\n|{}\n", first.commit().id));
+    // A commit after the other, of which none is read.
+    let (told, third) = give_to(&folder.0, &second, &[("a/b.c/d", None), ("new", Some(b"1"))]);
+    assert_eq!(told, Ok(Some(third.commit().id)));
+    same(&third);
+    // Who has an older one changes nothing.
+    let (told, _) = give_to(&folder.0, &second, &[("lost", Some(b"1"))]);
+    assert_eq!(told, Ok(Some(third.commit().id)));
+    same(&third);
+    // Nor does who comes while another one does, which is seen last of all.
+    let hook = site.join(".git/hooks/pre-receive");
+    files::create_dir_all(hook.parent().unwrap()).unwrap();
+    let hooked = |text: &str| {
+        files::write(&hook, format!("#!/bin/sh\nunset GIT_QUARANTINE_PATH\n{text}\n")).unwrap();
+        files::set_permissions(&hook, files::Permissions::from_mode(0o755)).unwrap();
+    };
+    hooked(&format!("git update-ref refs/heads/main {}", second.commit().id));
+    let (told, _) = give_to(&folder.0, &third, &[("lost", Some(b"1"))]);
+    assert!(told.is_err(), "{told:?}");
+    same(&second);
+    // And a hook may refuse.
+    hooked("exit 1");
+    let (told, _) = give_to(&folder.0, &second, &[("lost", Some(b"1"))]);
+    assert_eq!(told, Err("pre-receive hook declined".into()));
+    same(&second);
+    files::remove_file(&hook).unwrap();
+    // All may go.
+    let all = ["a/b/run", "a/b.c/d", "a/c", "a.b", "a0", "z"].map(|path| (path, None));
+    let (told, none) = give_to(&folder.0, &second, &all);
+    assert_eq!(told, Ok(Some(none.commit().id)));
+    same(&none);
+    assert_eq!(run(&["ls-tree", "main"]), "");
+}
+
+#[test]
+fn packs_are_what_git_takes() {
+    let folder = Folder::new("pack");
+    let Some(_) = git(&folder.0, &["init", "-q"]) else { return };
+    let before = told(ANSWER, &wanted("v1-again")).unwrap();
+    for size in [0, 15, 16, 65_535, 65_536, 1 << 20] {
+        let data = std::vec![size as u8; size];
+        let draft = edit(&before, &[("new", Some(&data))], Limits::default()).unwrap().unwrap();
+        let mut made = Vec::new();
+        // With what the trees name; the commit before is another repository's.
+        pack(&mut made, draft.next.objects().iter().chain(draft.objects().take(1))).unwrap();
+        let mut command = Command::new("git");
+        command.current_dir(&folder.0).args(["index-pack", "--fsck-objects", "--stdin"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&made).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{size}");
+        let shown = Command::new("git")
+            .current_dir(&folder.0)
+            .args(["cat-file", "blob", &format!("{}:new", draft.id())])
+            .output()
+            .unwrap();
+        assert!(shown.stdout == data, "{size}");
+    }
 }
