@@ -285,7 +285,6 @@ impl Driver for State {
         let handle = node.parse::<u32>().unwrap_or(0) as u16;
         let mut connection = Connection::new(ring, port, peer, handle, abilities, most)?;
         front.announce(XenbusState::Connected).await?;
-        self.queue.borrow_mut().adopt(&mut connection.pools);
         connection.draining = self.is_quiet();
         self.connection.replace(Some(connection));
         self.away.set(false);

@@ -209,6 +209,7 @@ impl Connection {
 
     /// Puts waiting requests on the ring, as far as there is room.
     fn issue(&mut self, queue: &mut Queue) {
+        queue.adopt(&mut self.pools);
         while let (Some(first), second) = queue.first_two()
             && let Some(&id) = self.ids.last()
         {

@@ -82,9 +82,15 @@ impl Pool {
         Ok(())
     }
 
+    /// Returns the number of pages with data in flight.
+    pub(super) const fn used(&self) -> usize {
+        self.len() - self.free.len()
+    }
+
     /// Takes `count` pages and appends their numbers to `to`; fewer, but at least one, if
     /// memory is low or grants do not suffice.
     pub(super) fn take(&mut self, count: usize, to: &mut Vec<u16>) -> Result<(), Error> {
+        let before = to.len();
         to.try_reserve(count).map_err(|_| Error::Memory)?;
         while self.free.len() < count && self.len() < self.most {
             if !self.free.is_empty() && kernel::memory::is_low() {
@@ -98,7 +104,8 @@ impl Pool {
         }
         let rest = self.free.len() - count.min(self.free.len());
         to.extend(self.free.drain(rest..).rev());
-        if to.is_empty() { Err(Error::Full) } else { Ok(()) }
+        // What was there before is no answer: who asks until there are enough must come to an end.
+        if to.len() == before { Err(Error::Full) } else { Ok(()) }
     }
 
     /// Returns pages to the pool.

@@ -59,6 +59,9 @@ pub(super) struct Queue {
     free: Vec<u16>,
     /// Requests to be put on the ring, in order.
     waiting: VecDeque<u16>,
+    /// Requests of a former connection that have no pages of this one yet, in order. New reads and
+    /// writes begin behind them.
+    parked: VecDeque<u16>,
     /// Wakers to call once nothing is borrowed.
     woken: Vec<Waker>,
     /// Whether pages were returned.
@@ -90,6 +93,7 @@ impl Queue {
         // All of them may have to wait at once, and be answered at once.
         let all = self.entries.len();
         let room = self.waiting.try_reserve(all - self.waiting.len()).is_ok()
+            && self.parked.try_reserve(all - self.parked.len()).is_ok()
             && self.woken.try_reserve(all.saturating_sub(self.woken.len())).is_ok();
         if !room {
             self.free.push(id);
@@ -263,7 +267,10 @@ impl Queue {
         match entry.stage {
             Stage::Done(_) => {}
             // A request on the ring uses its pages until the response.
-            Stage::Waiting if entry.slots == 0 => self.waiting.retain(|&other| other != id),
+            Stage::Waiting if entry.slots == 0 => {
+                self.waiting.retain(|&other| other != id);
+                self.parked.retain(|&other| other != id);
+            }
             _ => return,
         }
         self.release(id, pools);
@@ -287,10 +294,13 @@ impl Queue {
     /// Saves the requests without a response, and their data, for the next connection.
     pub(super) fn park(&mut self, pools: &mut Pools) {
         self.waiting.clear();
+        self.parked.clear();
         for id in 0..self.entries.len() as u16 {
             let entry = &mut self.entries[usize::from(id)];
             let wanted = match (entry.stage, entry.op) {
                 (Stage::Free, _) => continue,
+                // A connection ended before, and this one had no pages for it.
+                _ if !entry.saved.is_empty() => 0,
                 (Stage::Waiting | Stage::Sent, Op::Write) | (Stage::Done(Ok(())), Op::Read) => {
                     entry.count as usize * SECTOR
                 }
@@ -311,12 +321,12 @@ impl Queue {
                     entry.reset();
                     entry.stage = Stage::Waiting;
                     // There is room, as each was in the queue before.
-                    self.waiting.push_back(id);
+                    self.parked.push_back(id);
                 }
             }
         }
         let entries = &self.entries;
-        self.waiting.make_contiguous().sort_by_key(|&id| entries[usize::from(id)].number);
+        self.parked.make_contiguous().sort_by_key(|&id| entries[usize::from(id)].number);
         // Writes that were not flushed may be lost with the back end (rule B8).
         if self.is_dirty() {
             self.flushed = self.written;
@@ -330,32 +340,52 @@ impl Queue {
         self.lost
     }
 
-    /// Gives waiting requests pages of a new connection, before any new request.
+    /// Returns whether requests of a former connection wait for pages, which no other may take.
+    pub(super) fn is_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Lets parked requests wait for the ring, in order, as far as there are pages for them. The
+    /// others get theirs when pages come back.
     pub(super) fn adopt(&mut self, pools: &mut Pools) {
-        for at in (0..self.waiting.len()).rev() {
-            let id = self.waiting[at];
-            let entry = &mut self.entries[usize::from(id)];
-            if !matches!(entry.op, Op::Read | Op::Write) {
-                continue;
-            }
-            let count = (entry.count as usize * SECTOR).div_ceil(PAGE_SIZE);
-            let pool = pools.of(entry.op);
-            while entry.pages.len() < count
-                && pool.take(count - entry.pages.len(), &mut entry.pages).is_ok()
-            {}
-            if entry.pages.len() < count {
-                self.waiting.remove(at);
-                self.finish(id, Err(ErrorKind::Exhausted), Some(pools));
-            } else if entry.op == Op::Write {
-                pool.copy_in(&entry.pages, &entry.saved);
-                entry.saved = Vec::new();
-            }
+        if self.parked.is_empty() {
+            return;
         }
+        while let Some(&id) = self.parked.front() {
+            let entry = &mut self.entries[usize::from(id)];
+            if matches!(entry.op, Op::Read | Op::Write) {
+                let count = (entry.count as usize * SECTOR).div_ceil(PAGE_SIZE);
+                let pool = pools.of(entry.op);
+                while entry.pages.len() < count
+                    && pool.take(count - entry.pages.len(), &mut entry.pages).is_ok()
+                {
+                }
+                if entry.pages.len() < count {
+                    if pool.used() > entry.pages.len() {
+                        return;
+                    }
+                    // None will come back.
+                    self.parked.pop_front();
+                    self.finish(id, Err(ErrorKind::Exhausted), Some(pools));
+                    continue;
+                }
+                if entry.op == Op::Write {
+                    pool.copy_in(&entry.pages, &entry.saved);
+                    entry.saved = Vec::new();
+                }
+            }
+            self.parked.pop_front();
+            // There is room, as each was in the queue before.
+            self.waiting.push_back(id);
+        }
+        // What is left is for new requests, which waited for this.
+        self.pages_returned = true;
     }
 
     /// Fails all requests that are not complete.
     pub(super) fn fail(&mut self, error: ErrorKind) {
         self.waiting.clear();
+        self.parked.clear();
         for id in 0..self.entries.len() as u16 {
             let entry = &mut self.entries[usize::from(id)];
             if matches!(entry.stage, Stage::Waiting | Stage::Sent) {

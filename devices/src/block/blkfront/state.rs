@@ -162,6 +162,9 @@ impl State {
             return Ok(None);
         }
         let mut queue = self.queue.borrow_mut();
+        if queue.is_parked() {
+            return Ok(None);
+        }
         // The length of a request is set once it has its pages.
         let id = queue.add(op, sector, 0)?;
         let entry = queue.entry_mut(id);
@@ -207,10 +210,13 @@ impl Drop for Request<'_> {
         let pools = connection.as_mut().map(|connection| &mut connection.pools);
         let mut queue = self.state.queue.borrow_mut();
         queue.abandon(self.id, pools);
-        let pages_returned = queue.pages_returned();
+        let (pages_returned, parked) = (queue.pages_returned(), queue.is_parked());
         drop((connection, queue));
         if pages_returned {
             self.state.waiting.wake();
+            if parked {
+                self.state.driver.wake();
+            }
         }
     }
 }

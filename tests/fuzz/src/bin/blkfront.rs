@@ -167,6 +167,8 @@ impl Setting {
 }
 
 fuzz_target!(|acts: Vec<Act>| {
+    // A small guest, whose requests have to wait for pages.
+    kernel::testing::simulate_memory(2 << 20);
     on_fake(async |fake| {
         let back = fake.blkback(XVDA);
         let mut acts = acts.into_iter().take(40);

@@ -80,6 +80,61 @@ fn a_connection_that_failed_once_the_back_end_had_connected_is_made_again_x12() 
 }
 
 #[test]
+fn what_a_new_connection_has_no_pages_for_at_once_waits_for_them_b11_r8() {
+    // Two pools of 64 pages each, and then one.
+    kernel::testing::simulate_memory(2 << 20);
+    let prepare = |back: Blkback<'_>| back.offer("feature-persistent", "0");
+    with_disk(prepare, async |_, back, disk| {
+        const LENGTH: usize = 80 << 10;
+        const SECTORS: u64 = (LENGTH / 512) as u64;
+        let content: [_; 3] = core::array::from_fn(|number| vec![number as u8 + 1; LENGTH]);
+        disk.write(SECTORS, &content[1]).await.unwrap();
+        back.misbehave(Misdeed::Stuck);
+        let read = |number: u64| {
+            let disk = &disk;
+            async move {
+                let mut to = vec![0; LENGTH];
+                disk.read(number * SECTORS, &mut to).await.map(|()| to)
+            }
+        };
+        // They do not touch, so that none is merged with another.
+        let write =
+            |number: usize| disk.write((10 + 2 * number as u64) * SECTORS, &content[number]);
+        let mut writes = pin!(join_array([0, 1, 2].map(write)));
+        let _ = timeout(MOMENT * 5, writes.as_mut()).await;
+        let mut reads = pin!(join_array([1, 3, 5].map(read)));
+        let _ = timeout(MOMENT * 5, reads.as_mut()).await;
+        back.offer("feature-persistent", "1");
+        for _ in 0..3 {
+            // What had no pages has none when this connection ends either.
+            back.restart_in(DomId(0));
+            sleep(SECOND).await;
+        }
+        back.restart_in(DomId(0));
+        back.behave();
+        drop(back.requests());
+        let new = async {
+            sleep(MOMENT * 2).await;
+            read(12).await
+        };
+        let ((written, reads), new) = join(join(writes, reads), new).await;
+        assert_eq!(written, [Ok(()); 3]);
+        assert_eq!(reads.map(|it| it.map(|it| it[0])), [Ok(2), Ok(0), Ok(0)]);
+        assert_eq!(new, Ok(content[1].clone()));
+        for (number, content) in content.iter().enumerate() {
+            let at = (10 + 2 * number) * LENGTH;
+            assert!(back.bytes()[at..at + LENGTH] == *content, "write {number}");
+        }
+        let mut order: Vec<_> = asked(back).iter().map(|it| (it.0, it.1 / SECTORS)).collect();
+        // The new one may begin with the pages that are left.
+        order.dedup();
+        let old = [10, 12, 14].map(|at| (OP_WRITE, at)).into_iter();
+        let old = old.chain([1, 3, 5].map(|at| (OP_READ, at)));
+        assert_eq!(order, old.chain([(OP_READ, 12)]).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn a_disk_may_be_dropped_with_requests_in_flight_r14() {
     on_disk(async |_, back, disk| {
         back.misbehave(Misdeed::Stuck);
