@@ -70,7 +70,7 @@ pub(super) struct Queue {
     /// The number of successful writes, and of those that a flush made durable.
     written: u64,
     flushed: u64,
-    /// The number of failed writes, and of those that a flush reported.
+    /// The number of failed writes and flushes, and of those that a flush reported.
     failures: u64,
     reported: u64,
     /// The number of times that writes may have been lost with the back end.
@@ -209,8 +209,10 @@ impl Queue {
             (Op::Write, Ok(())) => self.written += 1,
             (Op::Write, Err(_)) => self.failures += 1,
             (Op::Flush, Ok(())) => self.flushed = self.flushed.max(entry.covers),
-            // The device may have dropped what it could not make durable, and tells once.
+            // The device may have dropped what it could not make durable, and tells once: perhaps a
+            // flush of the driver's own, or one that nobody waits for any more.
             (Op::Flush, Err(ErrorKind::Failed)) if self.written != self.flushed => {
+                self.failures += 1;
                 self.lost = self.lost.wrapping_add(1);
             }
             _ => {}
@@ -281,10 +283,15 @@ impl Queue {
         core::mem::replace(&mut self.pages_returned, false)
     }
 
-    /// Returns the result of a flush, which failed writes before it turn into an error (rules
-    /// B8, B9).
+    /// Returns whether a flush has still to report that writes failed or may be lost.
+    pub(super) const fn has_to_tell(&self) -> bool {
+        self.failures != self.reported
+    }
+
+    /// Returns the result of a flush, which failed writes and flushes before it turn into an error
+    /// (rules B8, B9).
     pub(super) const fn judge(&mut self, result: Result<(), ErrorKind>) -> Result<(), ErrorKind> {
-        if self.failures == self.reported {
+        if !self.has_to_tell() {
             return result;
         }
         self.reported = self.failures;

@@ -99,14 +99,20 @@ impl State {
     }
 
     /// Returns whether something was written that is not flushed, and could be.
-    pub(super) fn may_lose(&self) -> bool {
+    fn is_dirty(&self) -> bool {
         self.queue.borrow().is_dirty() && self.info.get().flush
+    }
+
+    /// Returns whether something that was written is not durable, also where nobody was told yet: only
+    /// this image knows, and tells with the next flush.
+    pub(super) fn may_lose(&self) -> bool {
+        self.is_dirty() || self.queue.borrow().has_to_tell()
     }
 
     /// Flushes, if something was written since the last time, ahead of what waits.
     async fn flush_written(&self) {
         let id = {
-            if !self.may_lose() {
+            if !self.is_dirty() {
                 return;
             }
             let mut queue = self.queue.borrow_mut();
@@ -116,7 +122,7 @@ impl State {
         };
         let request = Request { state: self, id };
         self.driver.wake();
-        // The queue records what remains to be flushed.
+        // The queue records what remains to be flushed, and that the next flush has to tell.
         let _ = request.answer().await;
     }
 }

@@ -466,6 +466,42 @@ fn a_disk_is_flushed_while_all_is_served_and_loses_nothing_where_it_cannot_be_le
         left(&disk, Phase::Save).await;
         assert!(disk.state.may_lose());
         left(&disk, Phase::Resume).await;
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "nobody was told");
         assert_eq!(disk.flush().await, Ok(()), "it is flushed again");
+        assert!(!disk.state.may_lose());
+    });
+}
+
+#[test]
+fn a_flush_that_failed_and_nobody_waited_for_is_told_by_the_next_b8_b9() {
+    on_disk(async |fake, back, disk| {
+        let fails = || back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        let told = async |before: &str| {
+            assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "{before}");
+            assert_eq!(disk.flush().await, Ok(()), "{before}: it was told");
+        };
+        // Before a suspension that is cancelled.
+        disk.write(0, &[1; 512]).await.unwrap();
+        fails();
+        suspend(fake, None).await;
+        told("a suspension").await;
+        // A program that had no patience.
+        disk.write(0, &[2; 512]).await.unwrap();
+        fails();
+        assert!(timeout(MOMENT / 2, disk.flush()).await.is_err());
+        sleep(SECOND).await;
+        told("a flush that was dropped").await;
+        // While all is served: what may be lost is not handed over, although the flush of the next
+        // phase succeeds.
+        disk.write(0, &[3; 512]).await.unwrap();
+        fails();
+        left(&disk, Phase::Rest).await;
+        left(&disk, Phase::Save).await;
+        let flush = |it: &(u8, u64, u64)| it.0 == OP_FLUSH_DISKCACHE;
+        assert!(asked(back).last().is_some_and(flush));
+        assert!(disk.state.may_lose(), "the next image would not know");
+        left(&disk, Phase::Resume).await;
+        told("an update").await;
+        assert!(!disk.state.may_lose());
     });
 }
