@@ -4,8 +4,9 @@
 //! wait in a queue. One task per disk drives the queue: it takes all responses, puts all
 //! waiting requests on the ring, merging adjacent ones, and notifies the back end once. A
 //! second task supervises the connection: requests without a response when it ends are
-//! repeated, in order, on the next one. Everything that the back end publishes is validated
-//! in `connection` and `connect`; a breach of the protocol disables the disk for good (rule R7).
+//! repeated, in order, on the next one, unless it ended as the back end did not respond: they fail
+//! then (rule B10). Everything that the back end publishes is validated in `connection` and
+//! `connect`; a breach of the protocol disables the disk for good (rule R7).
 
 mod connect;
 mod connection;
@@ -38,6 +39,17 @@ const WINDOW: usize = 4;
 /// The fewest pages of a request, if the call is as long, so that a shortage of pages does
 /// not split calls into tiny requests.
 const PIECE: usize = 8;
+
+/// The most bytes that one request discards, unless the device discards no fewer: one for a whole
+/// disk may take longer than anything else.
+const DISCARD: u64 = 1 << 30;
+
+/// Returns the most sectors that one request discards.
+fn most_discarded(info: Info) -> u64 {
+    let granularity = info.discard.map_or(1, |it| it.granularity.max(1));
+    let most = DISCARD / u64::from(info.sector_size);
+    (most / granularity).max(1) * granularity
+}
 
 /// The operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,7 +348,15 @@ impl Block for Blkfront {
     }
 
     async fn discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
-        let factor = self.check(|info| info.check_discard(sector, count))?;
-        self.send(Op::Discard, sector * factor, count * factor).await
+        self.check(|info| info.check_discard(sector, count))?;
+        let (mut sector, mut left) = (sector, count);
+        while left > 0 {
+            let now = left.min(most_discarded(self.state.info.get()));
+            // With another connection, the device may be another one.
+            let factor = self.check(|info| info.check_discard(sector, now))?;
+            self.send(Op::Discard, sector * factor, now * factor).await?;
+            (sector, left) = (sector + now, left - now);
+        }
+        Ok(())
     }
 }

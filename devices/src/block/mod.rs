@@ -130,7 +130,7 @@ pub enum ErrorKind {
     Unsupported,
     /// The device reported an error.
     Failed,
-    /// The device did not respond in time, and is disabled.
+    /// The device did not respond in time. A write may or may not have taken place.
     TimedOut,
     /// The device was removed, or its other side broke the protocol.
     Gone,

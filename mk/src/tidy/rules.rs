@@ -167,7 +167,11 @@ const RULES: &[(&str, &str)] = &[
          every write it covers had been answered. If the back end cannot flush, it fails.",
     ),
     ("B9", "A failed write is reported by the next flush."),
-    ("B10", "A request unanswered for 30 s breaks the disk; a later answer to it is ignored."),
+    (
+        "B10",
+        "A request unanswered for 30 s, or 120 s beside a flush or a discard, fails, and the disk is connected again; \
+         a later answer to it is ignored.",
+    ),
     (
         "B11",
         "After a reconnect, unanswered requests are issued again, in order and before new \

@@ -27,9 +27,8 @@ use xen::ring::Front;
 use xen::xenbus::{Frontend, XenbusState, read_number};
 use xen::xenstore::Watch;
 
-/// The longest time that the back end may take to respond (rule B10), and that a disk may be
-/// disconnected before waiting requests fail.
-const LATE: Duration = Duration::from_secs(30);
+/// The longest time that a disk may be disconnected before waiting requests fail.
+const AWAY: Duration = Duration::from_secs(30);
 
 /// The time between two checks of the ring while requests are on it (rule E7).
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -115,16 +114,18 @@ async fn watchdog(state: &State) {
             waited = check(state, connection, waited);
             // A domain that was paused meanwhile finds the responses on the ring, or the back end, whose
             // host was, has a second more for them.
-            let overdue = waited == 0 && connection.is_late(LATE);
-            if !(core::mem::replace(&mut late, overdue) && overdue) {
-                continue;
+            let limit = connection.patience();
+            let overdue = waited == 0 && connection.is_late(limit);
+            if core::mem::replace(&mut late, overdue) && overdue && !state.late.replace(true) {
+                let name = &state.name;
+                log::error!("{name}: the back end did not respond within {limit:?}: reconnecting");
+                state.supervisor.wake();
             }
+            continue;
         }
+        late = false;
         let since = *away.get_or_insert_with(Instant::now);
-        if state.connection.borrow().is_some() {
-            log::error!("{}: disabled, the back end did not respond within {LATE:?}", state.name);
-            state.fail(ErrorKind::TimedOut, true);
-        } else if since.elapsed() >= LATE && state.refusal().is_none() {
+        if since.elapsed() >= AWAY && state.refusal().is_none() {
             log::error!("{}: disconnected, requests fail until it is back", state.name);
             state.fail(ErrorKind::Gone, false);
         }
@@ -326,11 +327,12 @@ impl Driver for State {
             }
         };
         self.port_closed.set(false);
+        self.late.set(false);
         let over = poll_fn(|context| {
             if self.is_broken() {
                 return Poll::Ready(End::Broken);
             }
-            if self.port_closed.get() {
+            if self.port_closed.get() || self.late.get() {
                 return Poll::Ready(End::Stuck);
             }
             self.supervisor.wait(context.waker());
@@ -349,9 +351,16 @@ impl Driver for State {
 
     async fn disconnect(&self, front: &Frontend, end: End) {
         let Some(mut connection) = self.connection.take() else { return };
-        // Requests that have a response are not repeated.
-        let last = connection.reap(&mut self.queue.borrow_mut());
+        // Requests that have a response are not repeated. Without a connection, no other response is
+        // taken for one of theirs.
+        let last = match self.is_broken() {
+            true => Ok(()),
+            false => connection.reap(&mut self.queue.borrow_mut()),
+        };
         self.queue.borrow_mut().park(&mut connection.pools);
+        if self.late.take() {
+            self.queue.borrow_mut().fail(ErrorKind::TimedOut);
+        }
         self.count(|stats| Self::add(stats, connection.counters()));
         if let Err(violation) = last {
             self.broken(violation);

@@ -18,6 +18,13 @@ use xen::public::io::blkif::{
 };
 use xen::ring::Front;
 
+/// The longest time that the back end may take to respond (rule B10).
+const LATE: Duration = Duration::from_secs(30);
+
+/// The same while a flush or a discard is on the ring: a host may write out all that it holds in
+/// memory for one, and others wait behind it.
+const LATE_FLUSH: Duration = Duration::from_secs(120);
+
 /// The counts of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -126,6 +133,13 @@ impl Connection {
     /// Returns the number of pending responses.
     pub(super) fn pending(&mut self) -> Result<u32, Violation> {
         self.ring.pending().map_err(|_| Violation::Index)
+    }
+
+    /// Returns how long the back end may take now for what is on the ring.
+    pub(super) fn patience(&self) -> Duration {
+        let takes_long =
+            |sent: &Sent| matches!(sent.op, OP_FLUSH_DISKCACHE | OP_WRITE_BARRIER | OP_DISCARD);
+        if self.sent.iter().flatten().any(takes_long) { LATE_FLUSH } else { LATE }
     }
 
     /// Returns whether a response is overdue by `limit`.

@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) away: Cell<bool>,
     /// Whether the back end closed its port.
     pub(super) port_closed: Cell<bool>,
+    /// Whether it did not respond in time, so that the requests of this connection fail.
+    pub(super) late: Cell<bool>,
     /// Why it cannot be connected.
     pub(super) trouble: Cell<Option<frontend::Error>>,
     pub(super) queue: RefCell<Queue>,
@@ -68,6 +70,7 @@ impl State {
             over: Cell::new(None),
             away: Cell::new(false),
             port_closed: Cell::new(false),
+            late: Cell::new(false),
             queue: RefCell::default(),
             connection: RefCell::default(),
             settling: Cell::new(false),

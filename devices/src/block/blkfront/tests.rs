@@ -352,19 +352,53 @@ fn a_write_that_failed_is_told_by_the_next_flush_b9() {
 }
 
 #[test]
-fn a_disk_that_does_not_answer_is_given_up_b10_r14() {
-    on_disk(async |fake, back, disk| {
+fn a_disk_that_does_not_answer_fails_and_is_connected_again_b10_r14() {
+    on_disk(async |_, back, disk| {
         back.misbehave(Misdeed::Stuck);
         let begun = Instant::now();
         assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::TimedOut));
         assert!((SECOND * 30..SECOND * 33).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        // It comes back as soon as it answers. What it was asked before is nobody's any more.
         assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::TimedOut));
-        // Late answers are for nobody.
+        drop(back.requests());
+        back.behave();
+        assert_eq!(disk.write(8, &[2; 512]).await, Ok(()));
+        assert_eq!(asked(back), [(OP_WRITE, 8, 1)]);
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "a write failed");
+        assert_eq!((disk.flush().await, disk.stats().connections), (Ok(()), 3));
+        // What was not flushed is lost with such a connection, like with any other.
+        disk.write(8, &[3; 512]).await.unwrap();
+        let before = disk.info().lost;
+        back.misbehave(Misdeed::Stuck);
+        assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::TimedOut));
         back.behave();
         sleep(SECOND * 10).await;
-        assert_eq!(disk.flush().await, Err(ErrorKind::TimedOut));
-        fake.allow_leaks();
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "a write may be lost");
+        assert_eq!((disk.flush().await, disk.info().lost), (Ok(()), before + 1));
     });
+}
+
+#[test]
+fn a_flush_and_what_waits_behind_it_have_two_minutes_b10() {
+    for (takes, result) in [(100, Ok(())), (130, Err(ErrorKind::TimedOut))] {
+        on_disk(async |_, back, disk| {
+            back.misbehave(Misdeed::Stuck);
+            let begun = Instant::now();
+            let discard = async { disk.discard(0, 8).await };
+            let read = async { disk.read(0, &mut [0; 512]).await };
+            let all = join(join(disk.flush(), discard), read);
+            let (((flush, discard), read), ()) = join(all, async {
+                sleep(SECOND * takes).await;
+                back.behave();
+            })
+            .await;
+            assert_eq!([flush, discard, read], [result; 3], "{takes} s");
+            assert!(begun.elapsed() < SECOND * 131, "{:?}", begun.elapsed());
+            sleep(SECOND).await;
+            assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
+            assert_eq!(disk.stats().connections, if result.is_ok() { 1 } else { 2 });
+        });
+    }
 }
 
 #[test]
@@ -446,6 +480,19 @@ fn a_discard_that_is_not_aligned_is_refused_here_b13() {
             assert_eq!(asked(back), [(OP_DISCARD, 16, 32)]);
         },
     );
+    // A large one takes several requests of whole units.
+    let prepare = |back: Blkback<'_>| {
+        back.offer("discard-granularity", &(3 << 20).to_string());
+        back.offer("sectors", &(8_u64 << 21).to_string());
+        back.offer("sector-size", "4096");
+    };
+    with_disk(prepare, async |_, back, disk| {
+        let unit = 3 << 8;
+        assert_eq!(disk.discard(unit, unit * 700).await, Ok(()));
+        let units = |number: u64| number * unit * 8;
+        let all = [(1, 341), (342, 341), (683, 18)];
+        assert_eq!(asked(back), all.map(|(at, count)| (OP_DISCARD, units(at), units(count))));
+    });
     with_disk(
         |back| back.withhold("feature-discard"),
         async |_, back, disk| {

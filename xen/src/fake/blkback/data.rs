@@ -217,7 +217,10 @@ impl Link {
                     "rule B13: a discard of {length} bytes at {start}"
                 );
                 if status == RSP_OKAY {
-                    work.disk[start as usize..(start + length) as usize].fill(0);
+                    // A test may say that a disk is larger than it is.
+                    let all = work.disk.len();
+                    let [start, end] = [start, start + length].map(|at| all.min(at as usize));
+                    work.disk[start..end].fill(0);
                 }
             }
             other => panic!("rule R10: the guest asks for operation {other}"),
