@@ -30,6 +30,9 @@ use xen::xenstore::Watch;
 /// The longest time that a disk may be disconnected before waiting requests fail.
 const AWAY: Duration = Duration::from_secs(30);
 
+/// Time for xenstore to say whether a disk was removed on purpose.
+const SOON: Duration = Duration::from_secs(1);
+
 /// The time between two checks of the ring while requests are on it (rule E7).
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -365,17 +368,18 @@ impl Driver for State {
         if let Err(violation) = last {
             self.broken(violation);
         }
-        let meant = read_number(&front.theirs("online"), 0..=1, 1).await == Ok(0);
         if end != End::Broken {
             log::info!("{}: the back end disconnected", self.name);
         }
-        if meant {
-            // The toolstack removed it on purpose.
-            self.fail(ErrorKind::Gone, false);
-        }
+        // Whoever has an answer does not wait for xenstore.
         self.wake_answered();
         self.waiting.wake();
         self.watchdog.wake();
+        let online = timeout(SOON, read_number(&front.theirs("online"), 0..=1, 1)).await;
+        if online == Ok(Ok(0)) {
+            // The toolstack removed it on purpose.
+            self.fail(ErrorKind::Gone, false);
+        }
         frontend::close(front, end).await;
     }
 }

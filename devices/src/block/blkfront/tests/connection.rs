@@ -234,6 +234,22 @@ fn a_port_that_the_peer_closed_leads_to_a_new_connection_e8() {
 }
 
 #[test]
+fn whoever_has_an_answer_does_not_wait_for_xenstore_r7_x10() {
+    on_disk(async |fake, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        fake.store().hold();
+        let begun = Instant::now();
+        let written = timeout(SECOND * 60, disk.write(0, &[1; 512])).await;
+        assert_eq!(written, Ok(Err(ErrorKind::TimedOut)));
+        assert!(begun.elapsed() < SECOND * 33, "{:?}", begun.elapsed());
+        back.behave();
+        fake.store().behave();
+        fake.store().release();
+        assert_eq!(timeout(SECOND * 20, disk.write(0, &[1; 512])).await, Ok(Ok(())));
+    });
+}
+
+#[test]
 fn a_disk_that_is_taken_away_is_gone_until_it_is_back() {
     on_disk(async |_, back, disk| {
         disk.write(0, &[1; 512]).await.unwrap();
