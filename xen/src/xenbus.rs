@@ -54,13 +54,23 @@ impl Future for Number {
     }
 }
 
-/// Reads the state at `path`. Yields [`XenbusState::Unknown`] if there is none.
+/// Reads the state at `path`. Yields [`XenbusState::Unknown`] if there is none, or none that this
+/// domain may see, or if it is another domain by now.
 ///
 /// # Errors
 /// When xenstore fails: see [`Error`].
 pub fn read_state(path: &str) -> impl Future<Output = Result<XenbusState, Error>> + use<> {
-    let number = read_number(path, 0..=u64::MAX, 0);
-    async move { number.await.map(XenbusState::from_number) }
+    let reply = xenstore::read(path);
+    async move {
+        match reply.await {
+            Ok(value) => Ok(XenbusState::from_number(number(&value).unwrap_or(0))),
+            // What is below a directory that is gone is refused by xenstored as a secret.
+            Err(Error::Refused(Errno::ENOENT | Errno::EACCES | Errno::EAGAIN)) => {
+                Ok(XenbusState::Unknown)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Holds a front end's view of its device: both directories, and a watch on the back end's state.
@@ -252,7 +262,7 @@ impl Frontend {
         match xenstore::read(&self.ours("backend")).await {
             Ok(backend) => Ok(backend == self.backend.as_bytes() && self.generation.is_current()),
             Err(Error::Refused(Errno::EAGAIN)) => Ok(self.generation.is_current()),
-            Err(Error::Refused(_)) => Ok(false),
+            Err(Error::Refused(Errno::ENOENT)) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -19,6 +19,7 @@ use core::time::Duration;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep, timeout};
 use waiters::Waiters;
+use xen::Errno;
 use xen::xenbus::{Frontend, XenbusState};
 use xen::xenstore::{self, Watch};
 
@@ -55,7 +56,7 @@ pub enum Error {
     /// Xenstore failed.
     Store(xenstore::Error),
     /// No event channel could be allocated.
-    Events(xen::Errno),
+    Events(Errno),
 }
 
 impl fmt::Display for Error {
@@ -253,6 +254,44 @@ async fn log_waiting(name: &str, front: &Frontend) -> Infallible {
     }
 }
 
+/// What was said of errors that recur.
+#[derive(Default)]
+struct Said {
+    /// The last one, when, and for how long it is not repeated.
+    last: Option<(Error, Instant, Duration)>,
+}
+
+impl Said {
+    /// Logs an error, the same one less and less often (rule K3).
+    fn say(&mut self, name: &str, error: Error) {
+        let again = self.last.filter(|it| it.0 == error);
+        if again.is_none_or(|(_, at, silent)| at.elapsed() >= silent) {
+            log::warn!("{name}: {error}");
+            let silent = again.map_or(PATIENCE, |it| (it.2 * 2).min(RARELY));
+            self.last = Some((error, Instant::now(), silent));
+        }
+    }
+}
+
+/// Asks xenstore what becomes of a connection. Where that fails it is logged once, and asked again
+/// after a while: the rings work without xenstore.
+pub(crate) async fn follow<T>(
+    name: &str,
+    mut ask: impl AsyncFnMut() -> Result<T, xenstore::Error>,
+) -> T {
+    let mut said = false;
+    loop {
+        match ask().await {
+            Ok(told) => return told,
+            Err(error) if !core::mem::replace(&mut said, true) => {
+                log::warn!("{name}: goes on without news of its back end: {error}");
+            }
+            Err(_) => {}
+        }
+        sleep(SLOWEST).await;
+    }
+}
+
 /// Connects device `id`, and connects it again, until it is dropped or broken.
 pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
     let (class, name) = (D::CLASS, driver.name());
@@ -266,21 +305,34 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
         }
     };
     let mut pause = FASTEST;
-    // The error that was logged last, when, and for how long it is not repeated.
-    let mut said: Option<(Error, Instant, Duration)> = None;
+    let mut said = Said::default();
     while !driver.is_broken() {
         let next = match found.take() {
             Some(found) => found,
             None => Frontend::find(class, id).await,
         };
-        let Ok(front) = next else {
-            // Only the toolstack removes and adds a device; the watch reports both.
-            pause = FASTEST;
-            trouble(driver, Error::Gone);
-            if watch.changed().await.is_err() {
-                return;
+        let front = match next {
+            Ok(front) => front,
+            Err(error) => {
+                let mut error = error;
+                if error == xenstore::Error::Refused(Errno::ENOENT) {
+                    // Only the toolstack removes and adds a device; the watch reports both.
+                    pause = FASTEST;
+                    trouble(driver, Error::Gone);
+                    match watch.changed().await {
+                        Ok(()) => continue,
+                        Err(failed) => error = failed,
+                    }
+                }
+                // Nothing is known of the device, which may be there all the same.
+                said.say(name, error.into());
+                if matches!(error, xenstore::Error::Missing | xenstore::Error::Broken) {
+                    trouble(driver, error.into());
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(SLOWEST);
+                continue;
             }
-            continue;
         };
         let begun = Instant::now();
         let connecting = core::pin::pin!(driver.connect(&front, &watch));
@@ -292,7 +344,7 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
         match connected {
             Ok(Outcome::Reached) => {
                 driver.trouble().set(None);
-                said = None;
+                said = Said::default();
                 let end = driver.supervise(&front, &watch).await;
                 driver.disconnect(&front, end).await;
             }
@@ -300,13 +352,7 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
             // The removal of a device makes any step fail.
             Err(_) if front.is_current().await == Ok(false) => {}
             Err(error) => {
-                // The same error may recur without end (rule K3).
-                let again = said.filter(|it| it.0 == error);
-                if again.is_none_or(|(_, at, silent)| at.elapsed() >= silent) {
-                    log::warn!("{name}: {error}");
-                    let silent = again.map_or(PATIENCE, |it| (it.2 * 2).min(RARELY));
-                    said = Some((error, Instant::now(), silent));
-                }
+                said.say(name, error);
                 if error != Error::Closed {
                     trouble(driver, error);
                 }
@@ -318,7 +364,12 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
         if begun.elapsed() > SLOWEST {
             pause = FASTEST;
         }
-        select(sleep(pause), gone(&front, &watch)).await;
+        let removed = async {
+            if gone(&front, &watch).await.is_err() {
+                core::future::pending::<()>().await;
+            }
+        };
+        select(sleep(pause), removed).await;
         pause = (pause * 2).min(SLOWEST);
     }
 }

@@ -15,7 +15,7 @@ use core::cell::Cell;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::task::{Either3, select3};
+use kernel::task::{Either, select, select3};
 use kernel::time::{Instant, sleep, timeout};
 use xen::evtchn::Port;
 use xen::gnttab::ReadWriteGrant;
@@ -90,9 +90,15 @@ pub(super) async fn find(id: &str) -> Result<String, Error> {
     found.map_err(|others| Error::Missing(shown(id), others.iter().map(|it| name(it)).collect()))
 }
 
-/// Keeps the disk connected, and its requests timed, until it is dropped or broken.
+/// Keeps the disk connected, and its requests timed, until it is dropped.
 pub(super) async fn run(state: Rc<State>, id: String) {
-    select3(frontend::run(&*state, &id), watchdog(&state), settle(&state)).await;
+    let connected = async {
+        frontend::run(&*state, &id).await;
+        // Nobody connects the disk again, nor will who waits for that be answered.
+        state.fail(ErrorKind::Gone, false);
+        core::future::pending::<()>().await;
+    };
+    select3(connected, watchdog(&state), settle(&state)).await;
 }
 
 /// Checks the ring and its timeouts once a second while needed (rules B10, E7).
@@ -315,20 +321,19 @@ impl Driver for State {
     }
 
     async fn supervise(&self, front: &Frontend, watch: &Watch) -> End {
-        let theirs = async {
-            loop {
-                match front.state().await {
-                    Ok(XenbusState::Connected | XenbusState::Reconfigured) => {
-                        self.resize(front).await;
-                    }
-                    Ok(state) => return state,
-                    Err(_) => return XenbusState::Unknown,
-                }
-                if front.changed().await.is_err() {
-                    return XenbusState::Unknown;
-                }
+        let theirs = async || loop {
+            match front.state().await? {
+                XenbusState::Connected | XenbusState::Reconfigured => self.resize(front).await,
+                state => return Ok(state),
             }
+            front.changed().await?;
         };
+        let told = frontend::follow(&self.name, async || {
+            match select(theirs(), frontend::gone(front, watch)).await {
+                Either::First(state) => state,
+                Either::Second(gone) => gone.map(|()| XenbusState::Unknown),
+            }
+        });
         self.port_closed.set(false);
         self.late.set(false);
         let over = poll_fn(|context| {
@@ -341,10 +346,10 @@ impl Driver for State {
             self.supervisor.wait(context.waker());
             Poll::Pending
         });
-        let end = match select3(theirs, frontend::gone(front, watch), over).await {
-            Either3::First(XenbusState::Unknown) | Either3::Second(_) => return End::Gone,
-            Either3::Third(end) => return end,
-            Either3::First(state) => state,
+        let end = match select(told, over).await {
+            Either::First(XenbusState::Unknown) => return End::Gone,
+            Either::First(state) => state,
+            Either::Second(end) => return end,
         };
         if end == XenbusState::Closing {
             let _ = timeout(SLOW, self.drain(&self.supervisor)).await;

@@ -12,7 +12,7 @@ use core::cell::Cell;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::task::{Either, Either3, select, select3};
+use kernel::task::{Either, select};
 use kernel::time::interval;
 use xen::evtchn::Port;
 use xen::gnttab::ReadWriteGrant;
@@ -216,13 +216,17 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
 
 /// Supervises the connection until it ends.
 async fn supervise(state: &State, front: &Frontend, watch: &Watch) -> End {
-    let theirs = front
-        .wait_until(&|state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured));
-    match select3(theirs, frontend::gone(front, watch), rounds(state)).await {
-        Either3::First(Ok(XenbusState::Unknown)) => End::Gone,
-        Either3::First(_) => End::Closed,
-        Either3::Second(_) => End::Gone,
-        Either3::Third(end) => end,
+    let ends = |state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured);
+    let told = frontend::follow(&state.vif, async || {
+        match select(front.wait_until(&ends), frontend::gone(front, watch)).await {
+            Either::First(state) => state,
+            Either::Second(gone) => gone.map(|()| XenbusState::Unknown),
+        }
+    });
+    match select(told, rounds(state)).await {
+        Either::First(XenbusState::Unknown) => End::Gone,
+        Either::First(_) => End::Closed,
+        Either::Second(end) => end,
     }
 }
 

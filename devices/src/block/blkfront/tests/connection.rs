@@ -4,7 +4,9 @@ use super::*;
 use crate::frontend::testing::suspend;
 use kernel::suspend::Participant;
 use kernel::update::{Part, Phase};
+use std::format;
 use xen::DomId;
+use xen::fake::store;
 use xen::xenbus::XenbusState;
 
 #[test]
@@ -230,6 +232,54 @@ fn a_port_that_the_peer_closed_leads_to_a_new_connection_e8() {
         assert_eq!(disk.write(0, &[1; 512]).await, Ok(()));
         assert!(begun.elapsed() < SECOND * 10, "{:?}", begun.elapsed());
         assert_eq!(disk.stats().connections, 2);
+    });
+}
+
+/// Makes xenstored answer the next look at the back end's state like this.
+fn asked_for_the_state(fake: &Fake, back: Blkback<'_>, misdeed: store::Misdeed) {
+    fake.store().misbehave_at(0, misdeed);
+    fake.store().fire(&format!("{}/state", back.path()));
+}
+
+#[test]
+fn a_disk_works_on_without_xenstore_x10_x12() {
+    let (refused, broken) = (store::Misdeed::Refuse("EIO".into()), store::Misdeed::Length(9999));
+    for misdeed in [refused, broken] {
+        on_disk(async |fake, back, disk| {
+            asked_for_the_state(fake, back, misdeed.clone());
+            for number in 0..40 {
+                assert_eq!(disk.write(number, &[1; 512]).await, Ok(()), "{misdeed:?}");
+                sleep(SECOND).await;
+            }
+            assert_eq!((disk.flush().await, disk.stats().connections), (Ok(()), 1));
+            if misdeed != store::Misdeed::Length(9999) {
+                back.restart_in(DomId(0));
+                assert_eq!(timeout(SECOND * 30, disk.write(0, &[2; 512])).await, Ok(Ok(())));
+                return;
+            }
+            // Nobody is left waiting once the disk cannot be connected again.
+            back.misbehave(Misdeed::Stuck);
+            let begun = Instant::now();
+            assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::TimedOut));
+            assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::Gone));
+            assert!(begun.elapsed() < SECOND * 66, "{:?}", begun.elapsed());
+            fake.allow_leaks();
+        });
+    }
+}
+
+#[test]
+fn a_disk_that_xenstore_does_not_find_is_looked_for_again_x12() {
+    on_disk(async |fake, back, disk| {
+        let generation = disk.info().generation;
+        back.unplug();
+        sleep(SECOND).await;
+        back.plug();
+        fake.store().misbehave(store::Misdeed::Refuse("EIO".into()));
+        sleep(SECOND * 5).await;
+        assert_eq!(disk.info().generation, generation);
+        fake.store().behave();
+        assert_eq!(timeout(SECOND * 12, disk.write(0, &[1; 512])).await, Ok(Ok(())));
     });
 }
 

@@ -1,6 +1,7 @@
 //! How it connects, waits and connects again, whatever the back end and xenstore do.
 
 use super::*;
+use xen::fake::store;
 
 #[test]
 fn ports_that_the_peer_closed_lead_to_a_new_connection_e8() {
@@ -55,6 +56,25 @@ fn a_back_end_that_comes_and_goes_does_not_keep_us_busy_x12_k3() {
         works(&net, back, 1).await;
         drop(net);
     });
+}
+
+#[test]
+fn an_interface_works_on_without_xenstore_x10_x12() {
+    for misdeed in [store::Misdeed::Refuse("EIO".into()), store::Misdeed::Length(9999)] {
+        on_fake(|fake| async move {
+            let back = fake.netback(0);
+            let net = Netfront::open("0").await.unwrap();
+            fake.store().misbehave_at(0, misdeed);
+            fake.store().fire(&format!("{}/state", back.path()));
+            for number in 0..40 {
+                works(&net, back, number).await;
+                sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!((net.stats().connections, net.info().link), (1, true));
+            drop(net);
+            fake.allow_leaks();
+        });
+    }
 }
 
 #[test]
