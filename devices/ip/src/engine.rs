@@ -38,7 +38,7 @@ pub struct Stats {
     pub received: u64,
     /// Frames that were sent; a datagram in fragments counts once.
     pub sent: u64,
-    /// Frames that arrived and made no sense, or from nobody.
+    /// Frames that arrived and made no sense, or from nobody, or for which there was no memory.
     pub useless: u64,
     /// Frames that arrived with a wrong TCP or UDP checksum.
     pub corrupt: u64,

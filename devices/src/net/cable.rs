@@ -185,16 +185,15 @@ impl Net for End {
         // Of the buffers that are there, so that no frame costs an allocation.
         let mut buffer = self.to_here.borrow_mut().spare.pop().unwrap_or_default();
         let mut rest = frame.as_slice();
-        let result = take(
-            Frame::apart(frame.len(), &mut buffer, &mut |to| {
-                let (now, later) = rest.split_at(to.len());
-                to.copy_from_slice(now);
-                rest = later;
-            }),
-            meta,
-        );
+        let mut read = |to: &mut [u8]| {
+            let (now, later) = rest.split_at(to.len());
+            to.copy_from_slice(now);
+            rest = later;
+        };
+        let apart = Frame::apart(frame.len(), &mut buffer, &mut read);
+        let result = apart.map(|frame| take(frame, meta));
         self.to_here.borrow_mut().spare.extend([frame, buffer]);
-        Some(result)
+        result
     }
 
     fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {

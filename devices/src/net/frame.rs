@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
+use kernel::memory::extend_zeroed;
 
 /// Bytes that are copied at once: more than the headers of Ethernet, IPv6 and TCP take, with
 /// all options of TCP.
@@ -56,14 +57,15 @@ impl<'a> Frame<'a> {
 
     /// Makes a frame of `length` bytes. `read` fills what it is given with those that come next,
     /// and is called for the first ones at once. They are copied to `buffer`, whatever is in it.
+    /// Returns `None` if there is no memory for them.
     pub fn apart(
         length: usize,
         buffer: &'a mut Vec<u8>,
         read: &'a mut dyn FnMut(&mut [u8]),
-    ) -> Self {
+    ) -> Option<Self> {
         let head = if length <= SHORT { length } else { HEAD };
-        copy(buffer, 0..head, read);
-        Self { length, bytes: Bytes::Head { buffer, head, read } }
+        copy(buffer, 0..head, read)?;
+        Some(Self { length, bytes: Bytes::Head { buffer, head, read } })
     }
 
     /// Returns its length, in bytes.
@@ -93,14 +95,14 @@ impl<'a> Frame<'a> {
         self.head().len() == self.length
     }
 
-    /// Returns all of it. What was not copied yet is.
+    /// Returns all of it, or `None` if there is no memory for that. What was not copied yet is.
     #[must_use]
-    pub fn whole(self) -> &'a [u8] {
+    pub fn whole(self) -> Option<&'a [u8]> {
         match self.bytes {
-            Bytes::All(bytes) => bytes,
+            Bytes::All(bytes) => Some(bytes),
             Bytes::Head { buffer, head, read } => {
-                copy(buffer, head..self.length, read);
-                buffer.get(..self.length).unwrap_or_default()
+                copy(buffer, head..self.length, read)?;
+                buffer.get(..self.length)
             }
         }
     }
@@ -121,14 +123,12 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Reads what belongs into `range` of `buffer`.
-fn copy(buffer: &mut Vec<u8>, range: Range<usize>, read: &mut dyn FnMut(&mut [u8])) {
-    if buffer.len() < range.end {
-        buffer.resize(range.end, 0);
-    }
-    if let Some(to) = buffer.get_mut(range) {
-        read(to);
-    }
+/// Reads what belongs into `range` of `buffer`, or returns `None` if there is no memory for it: how
+/// long a frame is, others decide (rule R8).
+fn copy(buffer: &mut Vec<u8>, range: Range<usize>, read: &mut dyn FnMut(&mut [u8])) -> Option<()> {
+    extend_zeroed(buffer, range.end.saturating_sub(buffer.len()))?;
+    read(buffer.get_mut(range)?);
+    Some(())
 }
 
 impl fmt::Debug for Frame<'_> {
@@ -186,10 +186,11 @@ mod tests {
     /// Passes `take` a frame of `length` bytes, and returns how many of them it read.
     fn with<R>(length: usize, take: impl FnOnce(Frame<'_>) -> R) -> (R, usize) {
         let (mut buffer, mut at) = (vec![0xff; 100], 0);
-        let result = take(Frame::apart(length, &mut buffer, &mut |to| {
+        let mut read = |to: &mut [u8]| {
             to.iter_mut().zip(at..).for_each(|(to, at)| *to = at as u8);
             at += to.len();
-        }));
+        };
+        let result = take(Frame::apart(length, &mut buffer, &mut read).unwrap());
         (result, at)
     }
 
@@ -209,10 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_there_is_no_memory_for_is_none_r8() {
+        let (whole, read) = with(isize::MAX as usize, |frame| frame.whole().map(<[u8]>::len));
+        assert_eq!((whole, read), (None, HEAD));
+    }
+
+    #[test]
     fn of_a_long_frame_each_byte_is_copied_once_n8() {
         let (all, read) = with(3000, |frame| {
             assert!(!frame.is_whole() && frame.head() == bytes(0..HEAD));
-            frame.whole().to_vec()
+            frame.whole().unwrap().to_vec()
         });
         assert!(all == bytes(0..3000) && read == 3000);
         for at in [0, 66, HEAD] {
@@ -240,7 +247,7 @@ mod tests {
         with(3000, |frame| assert_eq!(frame.split(2000).0.len(), HEAD));
         // Where nobody can change it, it stays where it is.
         let all = bytes(0..3000);
-        assert!(Frame::new(&all).is_whole() && Frame::new(&all).whole() == all);
+        assert!(Frame::new(&all).is_whole() && Frame::new(&all).whole() == Some(&all));
         let (head, mut rest) = Frame::new(&all).split(2990);
         let mut to = [0; 20];
         assert!(head == &all[..2990] && rest.read(&mut to) == 10 && to[..10] == all[2990..]);

@@ -27,6 +27,7 @@ use core::task::{Context, Poll};
 use kernel::Device;
 use kernel::args::{self, Args};
 use kernel::device::Class;
+use kernel::memory::extend_zeroed;
 use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
 use rx::Rx;
@@ -72,7 +73,7 @@ pub struct Stats {
     pub received: u64,
     /// Bytes of the frames received.
     pub received_bytes: u64,
-    /// Received frames dropped as malformed, too short or too long.
+    /// Received frames dropped as malformed, too short or too long, or for want of memory.
     pub received_dropped: u64,
     /// Frames transmitted.
     pub transmitted: u64,
@@ -220,11 +221,13 @@ impl Netfront {
             };
         }
         drop(tx);
-        let mut nowhere = self.state.nowhere.borrow_mut();
-        nowhere.resize(length, 0);
         self.state.count(|stats| stats.transmitted_dropped += 1);
-        fill(&mut nowhere);
-        true
+        let mut nowhere = self.state.nowhere.borrow_mut();
+        let more = length.saturating_sub(nowhere.len());
+        extend_zeroed(&mut nowhere, more)
+            .and_then(|()| nowhere.get_mut(..length))
+            .map(fill)
+            .is_some()
     }
 
     /// Polls one direction; without a connection it waits for one.
@@ -338,9 +341,11 @@ impl Net for Netfront {
         let mut rx = self.state.rx.take();
         let result = rx.as_mut().and_then(|rx| {
             let (length, meta) = rx.begin()?;
-            let result = take(Frame::apart(length, &mut scratch, &mut |to| rx.read(to)), meta);
-            rx.end(length);
-            Some(result)
+            let mut read = |to: &mut [u8]| rx.read(to);
+            let frame = Frame::apart(length, &mut scratch, &mut read);
+            let result = frame.map(|frame| take(frame, meta));
+            rx.end(length, result.is_some());
+            result
         });
         self.state.rx.replace(rx);
         self.state.scratch.replace(scratch);

@@ -11,11 +11,15 @@ impl Engine {
     /// Takes in a frame that arrived. The payload of a TCP segment that a connection waits for goes
     /// to where it belongs by one copy; whatever else comes is copied first, and looked at then.
     pub(crate) fn take_in(&mut self, frame: Frame<'_>, meta: Meta, wire: &dyn Wire) {
-        if frame.is_whole() {
-            return self.receive(frame.whole(), meta, wire);
-        }
-        let Some(segment) = packet::foresee(frame.head(), frame.len(), meta) else {
-            return self.receive(frame.whole(), meta, wire);
+        let foreseen = match frame.is_whole() {
+            true => None,
+            false => packet::foresee(frame.head(), frame.len(), meta),
+        };
+        let Some(segment) = foreseen else {
+            return match frame.whole() {
+                Some(frame) => self.receive(frame, meta, wire),
+                None => self.pass_over(),
+            };
         };
         let now = Instant::now();
         self.stats.received += 1;
@@ -25,8 +29,17 @@ impl Engine {
                 self.protocols.receive_staged(handle, frame, &segment, now);
                 self.protocols.send_urgent(handle, wire, now);
             }
-            None => self.act(Verdict::Tcp(segment), frame.whole(), wire, now),
+            None => match frame.whole() {
+                Some(frame) => self.act(Verdict::Tcp(segment), frame, wire, now),
+                None => self.stats.useless += 1,
+            },
         }
+    }
+
+    /// Counts a frame that there is no memory to look at.
+    const fn pass_over(&mut self) {
+        self.stats.received += 1;
+        self.stats.useless += 1;
     }
 
     /// The connection that waits for a segment, which is in a frame that begins with `head`.

@@ -37,7 +37,7 @@ impl Net for Watched {
                 to.copy_from_slice(now);
                 rest = later;
             };
-            take(Frame::apart(frame.len(), &mut buffer, &mut read), meta)
+            take(Frame::apart(frame.len(), &mut buffer, &mut read).unwrap(), meta)
         })
     }
 

@@ -9,6 +9,7 @@ use crate::net::{Checksum, HEADER, Meta};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
+use kernel::memory::extend_zeroed;
 use xen::DomId;
 use xen::evtchn::Port;
 use xen::gnttab::{Error, GrantRef, ReadWriteGrant};
@@ -303,14 +304,11 @@ impl Rx {
     /// Copies the next frame into `to`, posts its pages again, and returns its length.
     pub(super) fn receive(&mut self, to: &mut Vec<u8>) -> Option<(usize, Meta)> {
         let (length, meta) = self.begin()?;
-        if to.len() < length {
-            to.resize(length, 0);
-        }
-        if let Some(to) = to.get_mut(..length) {
-            self.read(to);
-        }
-        self.end(length);
-        Some((length, meta))
+        // How long it is, others decide.
+        let room = extend_zeroed(to, length.saturating_sub(to.len()));
+        let came = room.and_then(|()| to.get_mut(..length)).map(|to| self.read(to)).is_some();
+        self.end(length, came);
+        came.then_some((length, meta))
     }
 
     /// Takes the next frame, which is there to be [read](Self::read) until its [end](Self::end)
@@ -339,9 +337,13 @@ impl Rx {
         }
     }
 
-    /// Posts the pages of the frame again, whose length it was.
-    pub(super) fn end(&mut self, length: usize) {
+    /// Posts the pages of the frame again, whose length it was. Without `came` it was dropped.
+    pub(super) fn end(&mut self, length: usize, came: bool) {
         self.post_again();
+        if !came {
+            self.counters.dropped += 1;
+            return;
+        }
         self.counters.frames += 1;
         self.counters.bytes += length as u64;
     }

@@ -125,7 +125,7 @@ fn what_is_read_later_is_read_once_and_its_pages_are_used_again_n8() {
             back.deliver(&frame, RxFlags::empty());
             ready().await.unwrap();
             let came = net.receive_apart(|frame, _| match whole {
-                true => frame.whole().to_vec(),
+                true => frame.whole().unwrap().to_vec(),
                 false => {
                     let (head, mut rest) = frame.split(66);
                     let mut all = vec![0; 9014];
