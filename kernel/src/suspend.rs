@@ -145,6 +145,13 @@ impl Participant {
         Self { round: state.round }
     }
 
+    /// Makes a participant, unless a suspension is under way: one made now would not be waited for.
+    #[must_use]
+    pub fn in_time() -> Option<Self> {
+        let over = STATE.get().lock().ended.is_some();
+        over.then(Self::new)
+    }
+
     /// Waits until a suspension begins.
     pub async fn requested(&mut self) {
         let round = self.round;
@@ -251,6 +258,15 @@ mod tests {
             assert_eq!(waited.as_secs(), waits);
             assert_eq!(block_on(task), Outcome::Cancelled);
         }
+        // Who must not be suspended for a while holds one, and begins nothing where it is too late.
+        let held = Participant::in_time();
+        assert!(held.is_some(), "no suspension is under way");
+        let work = async {
+            sleep(Duration::from_secs(4)).await;
+            assert!(Participant::in_time().is_none(), "one has begun");
+            drop(held);
+        };
+        assert_eq!(block_on(join(suspended(Outcome::Cancelled), work)).0.as_secs(), 4);
         // One that is gone is not waited for, before or meanwhile.
         drop(Participant::new());
         let mut participant = Participant::new();

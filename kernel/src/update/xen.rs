@@ -25,6 +25,7 @@ use super::words::{self, Word};
 use super::{APP, Error, Phase, Section, UPDATES, take_section, wait, wake};
 use crate::machine::{self, open_store, shut_down};
 use crate::shutdown::grace;
+use crate::suspend::Participant;
 use crate::task::{Either, Either3, select, select3, spawn};
 use crate::time::{sleep, timeout};
 use ::xen::DomId;
@@ -196,6 +197,9 @@ async fn offer(peer: DomId, told: &Watch) -> Result<&'static str, &'static str> 
     if !is(TO, peer).await {
         return Err(away);
     }
+    // A domain that is saved or moved meanwhile would go on elsewhere, where it has offered nothing and
+    // serves, as the successor does here. From here on that waits, for some 7 s at most.
+    let _held = Participant::in_time().ok_or("the domain is being suspended")?;
     step(Phase::Rest, REST).await.ok_or("what is under way did not end in time")?;
     let room = (room as usize).min(PAGES * PAGE_SIZE);
     UPDATES.get().lock().room = room;
