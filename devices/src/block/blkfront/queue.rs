@@ -83,7 +83,9 @@ impl Queue {
         let id = match self.free.pop() {
             Some(id) => id,
             None => {
-                let id = u16::try_from(self.entries.len()).map_err(|_| ErrorKind::Exhausted)?;
+                // The number of entries is one as well.
+                let id = u16::try_from(self.entries.len()).ok().filter(|&id| id < u16::MAX);
+                let id = id.ok_or(ErrorKind::Exhausted)?;
                 self.entries.try_reserve(1).map_err(|_| ErrorKind::Exhausted)?;
                 self.free.try_reserve(self.entries.len() + 1).map_err(|_| ErrorKind::Exhausted)?;
                 self.entries.push(Entry::new());
@@ -446,6 +448,21 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_requests_as_there_can_be_all_fail_r8() {
+        let mut queue = Queue::default();
+        let mut added = 0_u64;
+        while queue.add(Op::Read, added, 1).is_ok() {
+            added += 1;
+        }
+        assert_eq!(added, 0xffff);
+        queue.fail(ErrorKind::Gone);
+        let context = Context::from_waker(Waker::noop());
+        assert!(
+            (0..0xffff).all(|id| queue.poll(id, &context) == Poll::Ready(Err(ErrorKind::Gone)))
+        );
+    }
 
     #[test]
     fn answers_allocate_nothing_s8() {
