@@ -116,6 +116,8 @@ struct State {
     waiting: Waiters,
     /// The supervising task, to be woken on a breach of the protocol.
     supervisor: Worker,
+    /// Resets since the last response.
+    in_vain: Cell<u32>,
     /// Why it cannot be connected.
     trouble: Cell<Option<frontend::Error>>,
     /// The counts of former connections.

@@ -141,7 +141,10 @@ const RULES: &[(&str, &str)] = &[
         "A transmitted frame has its headers in the first slot, no empty slot, and sizes that \
          add up; an id is freed only by its response.",
     ),
-    ("N11", "A transmitter without progress for 5 s is reset."),
+    (
+        "N11",
+        "A transmitter without progress for 5 s is reset; the time doubles while resets bring no response.",
+    ),
     ("N12", "Receive requests stay posted; if pages run out, the refill is retried later."),
     ("N13", "MAC, MTU and queue counts are parsed within ranges."),
     ("N16", "An interface may be detached and attached any number of times without a leak."),

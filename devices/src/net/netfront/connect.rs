@@ -21,8 +21,13 @@ use xen::ring::Front;
 use xen::xenbus::{Frontend, XenbusState, read_number};
 use xen::xenstore::{self, Watch};
 
-/// The longest time that the back end may take to complete a transmission (rule N11).
+/// The longest time that the back end may take to complete a transmission (rule N11). It doubles with
+/// each reset that brought no response, as where dom0 has taken its side down: that works on as
+/// soon as it is up, and without another connection.
 const STUCK: Duration = Duration::from_secs(5);
+
+/// How often it doubles, to 640 s.
+const DOUBLED: u32 = 7;
 
 /// The time between two checks of the rings without an event (rule E7).
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -263,8 +268,13 @@ fn check(state: &State, waited: &mut u32) -> Result<Option<End>, super::Violatio
     let (Some(rx), Some(tx)) = (rx.as_mut(), tx.as_mut()) else { return Ok(Some(End::Gone)) };
     // What was answered is taken here. Who waits for room may not have been told of it.
     let answered = tx.pending()? > 0;
-    let stuck = tx.waiting_since()?.is_some_and(|since| since.elapsed() > STUCK);
-    if stuck {
+    let since = tx.waiting_since()?;
+    if tx.answered {
+        state.in_vain.set(0);
+    }
+    let patience = STUCK * (1 << state.in_vain.get().saturating_sub(1).min(DOUBLED));
+    if since.is_some_and(|since| since.elapsed() > patience) {
+        state.in_vain.set(state.in_vain.get() + 1);
         return Ok(Some(End::Stuck));
     }
     // Rule N12; without memory it is tried again in the next check.

@@ -6,7 +6,7 @@ use super::*;
 use crate::frontend::testing::{MOMENT, on_fake, suspend};
 use crate::net::{Checksum, Shared};
 use core::time::Duration;
-use kernel::time::{sleep, timeout};
+use kernel::time::{Instant, sleep, timeout};
 use std::vec;
 use xen::DomId;
 use xen::fake::netback::Misdeed;
@@ -194,6 +194,37 @@ fn a_back_end_that_does_not_answer_is_reset_n11() {
         sleep(Duration::from_secs(10)).await;
         assert_eq!(net.stats().resets, 1);
         assert!(net.info().link);
+        drop(net);
+    });
+}
+
+#[test]
+fn resets_that_bring_no_response_become_rare_n11_k3() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open("0").await.unwrap();
+        back.misbehave(Misdeed::TxStuck);
+        // Somebody sends all the time, and nothing leaves, as with `ip link set vif1.0 down`.
+        let mut begun = Instant::now();
+        let mut within = async |seconds, least, most| {
+            let before = net.stats().resets;
+            while begun.elapsed() < Duration::from_secs(seconds) {
+                rules::transmit(&net, &[1; 60]);
+                sleep(Duration::from_millis(500)).await;
+            }
+            let resets = net.stats().resets - before;
+            assert!((least..=most).contains(&resets), "{resets} within {seconds} s");
+            begun = Instant::now();
+        };
+        within(60, 3, 5).await;
+        within(600, 1, 4).await;
+        // Up again, it works without another one, and what gets stuck then is reset as soon as ever.
+        let before = net.stats().connections;
+        back.behave();
+        within(20, 0, 0).await;
+        assert_eq!(net.stats().connections, before);
+        back.misbehave(Misdeed::TxStuck);
+        within(8, 1, 1).await;
         drop(net);
     });
 }
@@ -436,7 +467,7 @@ fn in_a_new_domain_it_connects_anew_and_leaks_nothing_g9_r12() {
             let _ = waits.await;
             // Also a domain of the same id, whose devices have the same paths.
             suspend(&fake, Some(DomId(1 + round % 3))).await;
-            let begun = kernel::time::Instant::now();
+            let begun = Instant::now();
             while net.info().generation != u32::from(round) + 2 {
                 sleep(MOMENT).await;
             }

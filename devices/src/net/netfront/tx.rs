@@ -111,6 +111,8 @@ pub(super) struct Tx {
     extras: u32,
     /// When the last response came, or the ring was last empty.
     progress: Instant,
+    /// Whether there was a response on this connection.
+    pub answered: bool,
     pub counters: Counters,
 }
 
@@ -205,6 +207,7 @@ impl Tx {
             ids,
             extras: 0,
             progress: Instant::now(),
+            answered: false,
             counters: Counters::default(),
         };
         tx.small.grow()?;
@@ -224,6 +227,7 @@ impl Tx {
             return Ok(());
         }
         self.progress = Instant::now();
+        self.answered = true;
         while let Some(bytes) = self.ring.take() {
             let response = TxResponse::from_bytes(bytes);
             match response.status {

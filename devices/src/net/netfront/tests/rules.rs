@@ -9,7 +9,6 @@ use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::pin;
 use kernel::task::join;
-use kernel::time::Instant;
 use xen::DomId;
 use xen::evtchn::PortNumber;
 use xen::fake::netback::{Netback, RxSlot};
