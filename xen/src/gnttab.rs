@@ -10,8 +10,8 @@
 //!
 //! Dropping either revokes the grants. A page that the peer still has mapped (`GTF_reading`,
 //! `GTF_writing`) goes into quarantine with its reference: revoking is retried at each later
-//! grant, and the page is not used for anything else until then (rule G4). While the quarantine
-//! is full, no further page is granted (rule G5).
+//! grant, and the page is not used for anything else until then (rule G4). A domain that has too
+//! many of them mapped is granted no further page (rule G5); others are.
 //!
 //! Grants end with the domain. Those of a former [generation](crate::generation) have nothing to
 //! revoke, and their pages are free at once.
@@ -37,8 +37,14 @@ pub use copy::copy_from;
 pub use handover::{Offer, take};
 pub use shown::ShownPages;
 
-/// Most pages in quarantine: 8 MiB, as much as two network interfaces with full rings use.
+/// Most pages in quarantine because of one domain: 8 MiB, as much as two network interfaces with
+/// full rings use, and of a smaller guest a sixteenth.
 const QUARANTINE: usize = 2048;
+
+/// Returns how many that are in a domain of `pages`; it has 0 where that is not known.
+fn most_kept(pages: usize) -> usize {
+    if pages == 0 { QUARANTINE } else { QUARANTINE.min(pages / 16) }
+}
 
 /// Says why a page cannot be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ pub enum Error {
     Memory,
     /// The grant table is full and has the most frames that Xen allows.
     Full,
-    /// The quarantine is full: other domains still have too many revoked pages mapped.
+    /// The quarantine is full: the other domain still has too many revoked pages mapped.
     Quarantine,
     /// Xen refused to set up the table.
     Refused(Errno),
@@ -62,8 +68,8 @@ impl fmt::Display for Error {
                 "the grant table is full: give the domain more frames (max_grant_frames)",
             ),
             Self::Quarantine => f.write_str(
-                "too many granted pages are still in use by other domains; \
-                 no more are granted until some come back",
+                "too many granted pages are still in use by the other domain; \
+                 no more are granted to it until some come back",
             ),
             Self::Refused(errno) => write!(f, "Xen refused to set up the grant table: {errno}"),
         }
@@ -252,15 +258,17 @@ pub fn stats() -> Stats {
     }
 }
 
-/// Takes back what came free of the quarantine, and says whether more may be granted.
-fn make_room() -> Result<(), Error> {
-    let mut table = crate::domain().grants.lock();
+/// Takes back what came free of the quarantine, and says whether more may be granted to `peer`.
+fn make_room(peer: DomId) -> Result<(), Error> {
+    let domain = crate::domain();
+    let mut table = domain.grants.lock();
     let free = table.release_quarantine();
-    let quarantine: usize = table.quarantine.iter().map(|grant| grant.references.len()).sum();
+    let kept = table.quarantine.iter().filter(|grant| grant.peer == peer);
+    let kept: usize = kept.map(|grant| grant.references.len()).sum();
     drop(table);
     // Zeroed and freed without the lock.
     drop(free);
-    if quarantine > QUARANTINE { Err(Error::Quarantine) } else { Ok(()) }
+    if kept > most_kept(domain.frames.count()) { Err(Error::Quarantine) } else { Ok(()) }
 }
 
 /// Granted pages with their references.
@@ -268,16 +276,17 @@ fn make_room() -> Result<(), Error> {
 struct Grant {
     pages: Option<Pages>,
     references: Vec<GrantRef>,
+    peer: DomId,
     generation: Generation,
 }
 
 impl Grant {
     fn new(peer: DomId, flags: u16, count: usize) -> Result<Self, Error> {
-        make_room()?;
+        make_room(peer)?;
         let pages = Pages::new(count).ok_or(Error::Memory)?;
         let mut references = Vec::new();
         references.try_reserve_exact(pages.count()).map_err(|_| Error::Memory)?;
-        let mut grant = Self { pages: None, references, generation: Generation::current() };
+        let mut grant = Self { pages: None, references, peer, generation: Generation::current() };
         let mut table = crate::domain().grants.lock();
         let mut failed = None;
         for page in pages.addresses() {
@@ -318,6 +327,7 @@ impl Drop for Grant {
             let grant = Self {
                 pages: self.pages.take(),
                 references: core::mem::take(&mut self.references),
+                peer: self.peer,
                 generation: self.generation,
             };
             table.quarantine.push(grant);
@@ -444,5 +454,17 @@ impl ReadOnlyGrant {
     #[must_use]
     pub fn references(&self) -> &[GrantRef] {
         &self.grant.references
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::most_kept;
+
+    #[test]
+    fn what_may_be_kept_depends_on_memory_g5() {
+        // Guests of 4 MiB, 128 MiB and 4 GiB, and one that does not know.
+        let all = [1 << 10, 1 << 15, 1 << 20, 0];
+        assert_eq!(all.map(most_kept), [64, 2048, 2048, 2048]);
     }
 }

@@ -288,6 +288,12 @@ impl Frames {
         Self { list, base, count }
     }
 
+    /// Returns their number.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
     /// Returns the address of frame `pfn`, or `None` if the domain has no such frame.
     #[must_use]
     pub fn address_of(&self, pfn: Pfn) -> Option<usize> {

@@ -74,7 +74,11 @@ const RULES: &[(&str, &str)] = &[
         "A grant is revoked by compare-and-exchange; a page still in use goes into quarantine \
          with its reference and is not reused.",
     ),
-    ("G5", "The quarantine is bounded. When it is full the device stops; the guest keeps running."),
+    (
+        "G5",
+        "The quarantine is bounded, for each domain by memory. When it is full that domain's devices stop; the guest \
+         keeps running.",
+    ),
     ("G6", "A full grant table is an error, not a panic."),
     (
         "G7",

@@ -5,7 +5,7 @@ use super::{Fake, store};
 use crate::DomId;
 use crate::evtchn::{Port, scan};
 use crate::gnttab::GrantRef;
-use crate::gnttab::{Offer, ReadOnlyGrant, ReadWriteGrant, copy_from, take};
+use crate::gnttab::{Offer, ReadOnlyGrant, ReadWriteGrant, ShownPages, copy_from, take};
 use crate::memory::SharedPage;
 use crate::{Errno, xenstore};
 use std::future::Future;
@@ -166,6 +166,10 @@ fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
         Err(crate::gnttab::Error::Quarantine)
     );
     assert_eq!(ReadOnlyGrant::new(DomId::DOM0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
+    let other = DomId(3);
+    assert!(ReadWriteGrant::new(other, 1).is_ok(), "others go on");
+    assert!(ShownPages::copy(&[1]).unwrap().show(other).is_some());
+    assert!(ShownPages::copy(&[1]).unwrap().show(DomId::DOM0).is_none());
     let unmap = |references: &[GrantRef]| {
         let unmap = |&reference: &GrantRef| super::with(|it| it.host.grants.unmap(reference, true));
         references.iter().for_each(unmap);

@@ -33,7 +33,8 @@ impl ShownPages {
         let mut pages = Pages::new(bytes.len().div_ceil(PAGE_SIZE))?;
         pages.bytes_mut().get_mut(..bytes.len())?.copy_from_slice(bytes);
         let generation = Generation::current();
-        let grant = Grant { pages: Some(pages), references: Vec::new(), generation };
+        let (references, peer) = (Vec::new(), DomId::SELF);
+        let grant = Grant { pages: Some(pages), references, peer, generation };
         Some(Self { grant, length: bytes.len(), shown: OnceCell::new() })
     }
 
@@ -59,7 +60,7 @@ impl ShownPages {
     }
 
     fn permit(&self, peer: DomId) -> Option<Vec<GrantRef>> {
-        make_room().ok()?;
+        make_room(peer).ok()?;
         let pages = self.grant.pages.as_ref()?;
         let mut references = Vec::new();
         references.try_reserve_exact(pages.count()).ok()?;
@@ -82,8 +83,9 @@ impl ShownPages {
 
 impl Drop for ShownPages {
     fn drop(&mut self) {
-        if let Some(Shown { references, generation, .. }) = self.shown.take() {
-            (self.grant.references, self.grant.generation) = (references, generation);
+        if let Some(Shown { peer, references, generation }) = self.shown.take() {
+            (self.grant.peer, self.grant.references) = (peer, references);
+            self.grant.generation = generation;
         }
     }
 }
