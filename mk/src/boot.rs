@@ -93,13 +93,12 @@ impl Run {
     /// Makes one, and removes those of runs that have ended. They stay that long so that a failed
     /// run's logs can be read.
     fn begin(runs: &Path) -> Result<Self> {
-        fs::create_dir_all(runs)?;
-        // One process at a time: a folder is not locked yet when it is made.
-        let all = File::open(runs)?;
-        let _ = all.lock();
+        // A folder is not locked yet when it is made.
+        let _alone = hold(runs)?;
         for entry in fs::read_dir(runs)?.flatten() {
             if !is_alive(&entry.path()) {
-                fs::remove_dir_all(entry.path())?;
+                // What is another user's stays, and is in nobody's way.
+                let _ = fs::remove_dir_all(entry.path());
             }
         }
         // Processes of other containers may have the same number.
@@ -128,9 +127,24 @@ impl Run {
     }
 }
 
-/// Whether the run that has this folder has not ended.
+/// Keeps runs from beginning in this folder, which is there from then on, as long as what is returned lives.
+///
+/// # Errors
+/// When the folder cannot be made or opened.
+pub(crate) fn hold(runs: &Path) -> std::io::Result<File> {
+    fs::create_dir_all(runs)?;
+    let folder = File::open(runs)?;
+    // A file system without locks has none to heed.
+    let _ = folder.lock();
+    Ok(folder)
+}
+
+/// Whether the run that has this folder has not ended, or that cannot be known: it may be another user's.
 pub(crate) fn is_alive(run: &Path) -> bool {
-    let Ok(folder) = File::open(run) else { return false };
+    let folder = match File::open(run) {
+        Ok(folder) => folder,
+        Err(error) => return error.kind() != ErrorKind::NotFound,
+    };
     match folder.try_lock_shared() {
         Ok(()) => false,
         Err(TryLockError::WouldBlock) => true,
@@ -153,10 +167,27 @@ pub(crate) fn host(project: &Project, network: bool, ui: &Ui) -> Result<Host> {
     Ok(host)
 }
 
+/// Waits some seconds until something is so. What another thread forks holds locks and descriptors of all
+/// tests, until it has become its program.
+#[cfg(test)]
+pub(crate) fn soon(mut is_so: impl FnMut() -> bool) -> bool {
+    for _ in 0..1000 {
+        if is_so() {
+            return true;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn folders_of_runs_that_have_ended_are_removed() {
@@ -169,7 +200,9 @@ mod tests {
         assert_ne!(first.folder, second.folder);
         assert!(first.folder.join("control").exists());
         assert!(is_alive(&first.folder) && is_alive(&second.folder));
+        let folders = [&first, &second].map(|run| run.folder.clone());
         drop((first, second));
+        assert!(soon(|| !folders.iter().any(|it| is_alive(it))));
         let third = Run::begin(&runs).unwrap();
         assert_eq!(fs::read_dir(&runs).unwrap().count(), 1);
         assert_eq!(fs::read_dir(&third.folder).unwrap().count(), 0);
@@ -177,16 +210,62 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_a_run_stays_as_long_as_the_program_that_got_it() {
+    fn what_cannot_be_removed_is_in_no_run_s_way() {
         let work = tempfile::tempdir().unwrap();
-        let run = Run::begin(&work.path().join("run")).unwrap();
-        run.pass_on().unwrap();
-        let mut program = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let folder = run.folder.clone();
-        drop(run);
+        let runs = work.path().join("run");
+        fs::create_dir_all(&runs).unwrap();
+        // It is no folder, and the other one cannot be opened, whoever looks.
+        fs::write(runs.join("1"), "").unwrap();
+        symlink("2", runs.join("2")).unwrap();
+        assert!(is_alive(&runs.join("2")));
+        let run = Run::begin(&runs).unwrap();
+        assert!(run.folder.exists() && runs.join("1").exists());
+        assert!(runs.join("2").symlink_metadata().is_ok());
+    }
+
+    #[test]
+    fn no_run_begins_while_its_folder_is_held() {
+        let work = tempfile::tempdir().unwrap();
+        let runs = work.path().join("run");
+        let held = hold(&runs).unwrap();
+        let run = thread::spawn({
+            let runs = runs.clone();
+            move || Run::begin(&runs).unwrap()
+        });
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(fs::read_dir(&runs).unwrap().count(), 0);
+        drop(held);
+        assert!(run.join().unwrap().folder.exists());
+    }
+
+    /// Where the other process of the test below makes its folder.
+    const RUNS: &str = "XENITH_TEST_RUNS";
+
+    #[test]
+    fn the_folder_of_a_run_stays_as_long_as_the_program_that_got_it() {
+        if let Some(runs) = std::env::var_os(RUNS) {
+            let run = Run::begin(Path::new(&runs)).unwrap();
+            run.pass_on().unwrap();
+            panic!("{}", Command::new("cat").exec());
+        }
+        let work = tempfile::tempdir().unwrap();
+        let runs = work.path().join("run");
+        // In a process of its own: those that other tests start would get the lock as well.
+        let name = thread::current().name().unwrap().to_owned();
+        let mut program = Command::new(std::env::current_exe().unwrap())
+            .args([&name, "--exact", "--nocapture"])
+            .env(RUNS, &runs)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let command = format!("/proc/{}/comm", program.id());
+        let is_cat = || fs::read_to_string(&command).is_ok_and(|it| it.trim() == "cat");
+        assert!(soon(is_cat));
+        let folder = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
         assert!(is_alive(&folder));
         drop(program.stdin.take());
         program.wait().unwrap();
-        assert!(!is_alive(&folder));
+        assert!(soon(|| !is_alive(&folder)));
     }
 }

@@ -32,11 +32,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
     let lab = boot::cache(&project);
-    let used: Vec<_> = entries(&boot::runs(&project))?;
-    let used = used.into_iter().filter(|run| boot::is_alive(run));
-    let mut stay: Vec<_> = used.chain([lab.clone()]).collect();
-    for path in entries(&disk::kept(&project))? {
-        let Some(why) = kept(&path, args.disks) else { continue };
+    let [runs, disks] = [boot::runs(&project), disk::kept(&project)];
+    // Until all is done: a run that begins meanwhile would use what is being removed.
+    let _alone = boot::hold(&runs).with_context(|| format!("cannot lock {}", runs.display()))?;
+    let used: Vec<_> = entries(&runs)?.into_iter().filter(|run| boot::is_alive(run)).collect();
+    clear(&runs, &used)?;
+    // With its folder, those that wait would lose each other.
+    let mut stay = vec![lab.clone(), runs];
+    for (path, why) in kept_in(&disks, args.disks)? {
         if !why.is_empty() {
             ui.note(&format!("{} stays: {why}", path.display()));
         }
@@ -56,17 +59,33 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     Ok(0)
 }
 
-/// Why a file among the disks stays, where it does: as disks do for which nobody asks, or because a
-/// run has it.
-fn kept(path: &Path, disks: bool) -> Option<&'static str> {
-    // In a folder are those of domains of this Xen host.
-    let is_disk = path.is_dir() || path.extension().is_some_and(|it| it == "img");
+/// The files among the disks that stay, and why. In folders are those of domains of this Xen host.
+fn kept_in(folder: &Path, disks: bool) -> Result<Vec<(PathBuf, &'static str)>> {
+    let mut kept_ones = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            let below = entries(&path)?.into_iter();
+            kept_ones.extend(below.filter_map(|it| kept(&it, true, disks).map(|why| (it, why))));
+        } else {
+            let is_disk = path.extension().is_some_and(|it| it == "img");
+            kept_ones.extend(kept(&path, is_disk, disks).map(|why| (path, why)));
+        }
+    }
+    Ok(kept_ones)
+}
+
+/// Why a file stays, where it does: as disks do for which nobody asks, or because a run has it or may have.
+fn kept(path: &Path, is_disk: bool, disks: bool) -> Option<&'static str> {
     if is_disk && !disks {
         return Some("");
     }
-    let file = File::open(path).ok()?;
-    let used = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-    used.then_some("a run uses it")
+    match File::open(path).map(|file| file.try_lock()) {
+        Ok(Err(TryLockError::WouldBlock)) => Some("a run uses it"),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Some("it cannot be opened, so that a run of another user may use it")
+        }
+        _ => None,
+    }
 }
 
 /// Removes what is in a folder, but for what shall stay.
@@ -100,20 +119,49 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
-    fn disks_stay_that_nobody_asked_for_or_that_a_run_uses() {
-        let folder = tempfile::tempdir().unwrap();
-        let (disk, archive) = (folder.path().join("a.img"), folder.path().join("a.tar"));
-        let file = File::create(&disk).unwrap();
-        fs::write(&archive, "").unwrap();
-        assert_eq!(kept(folder.path(), false), Some(""));
-        assert_eq!(kept(folder.path(), true), None);
-        assert_eq!(kept(&disk, false), Some(""));
-        assert_eq!(kept(&archive, false), None);
-        assert_eq!(kept(&disk, true), None);
-        file.try_lock().unwrap();
-        assert_eq!(kept(&disk, true), Some("a run uses it"));
+    fn disks_stay_that_nobody_asked_for_or_that_a_run_uses_or_may_use() {
+        let work = tempfile::tempdir().unwrap();
+        let disks = work.path().join("disks");
+        let names = ["a.img", "a.tar", "b.img", "domains/one.tar", "domains/two.tar"];
+        let [_, _, free, _, free_one] = names.map(|name| {
+            let path = disks.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            path
+        });
+        let kept = |all| {
+            let mut kept = kept_in(&disks, all).unwrap();
+            kept.sort();
+            kept.into_iter()
+                .map(|(path, why)| (path.strip_prefix(&disks).unwrap().display().to_string(), why))
+                .collect::<Vec<_>>()
+        };
+        let expected = |list: &[(&str, &'static str)]| {
+            list.iter().map(|&(name, why)| (name.to_owned(), why)).collect::<Vec<_>>()
+        };
+        let are_disks = [names[0], names[2], names[3], names[4]].map(|name| (name, ""));
+        assert_eq!(kept(false), expected(&are_disks));
+        // Looking locks a file for a moment, which another thread's child makes a longer one.
+        let soon_kept = |list: &[_]| {
+            assert!(boot::soon(|| kept(true) == list), "{:?}, not {list:?}", kept(true));
+        };
+        soon_kept(&[]);
+        let used = [names[0], names[3]].map(|name| File::open(disks.join(name)).unwrap());
+        assert!(boot::soon(|| used.iter().all(|it| it.try_lock().is_ok())));
+        let why = "a run uses it";
+        soon_kept(&expected(&[(names[0], why), (names[3], why)]));
+        // As one of root's, which no test can make that root runs.
+        symlink("c.img", disks.join("c.img")).unwrap();
+        let other = "it cannot be opened, so that a run of another user may use it";
+        let all = expected(&[(names[0], why), ("c.img", other), (names[3], why)]);
+        soon_kept(&all);
+        let stay: Vec<_> = all.iter().map(|(name, _)| disks.join(name)).collect();
+        clear(work.path(), &stay).unwrap();
+        assert!(!free.exists() && !free_one.exists());
+        soon_kept(&all);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::project::Project;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
 use signs::SIGNS;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
             if archive != args.image {
                 let what = || format!("cannot make {}", args.image.display());
                 let draft = Draft::of(&args.image);
-                fs::copy(archive, draft.path()).with_context(what)?;
+                draft.fill(&archive).with_context(what)?;
                 draft.finish().with_context(what)?;
             }
         } else if let Some(folder) = to_seal {
@@ -136,6 +136,7 @@ fn partitions(start: &[u8]) -> Vec<(u64, u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::io::Cursor;
 
     #[test]

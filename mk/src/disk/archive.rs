@@ -39,6 +39,11 @@ impl Draft {
         File::options().write(true).read(true).create_new(true).mode(0o600).open(&self.path)
     }
 
+    /// Makes it of what is in a file, whoever may read that.
+    pub(crate) fn fill(&self, from: &Path) -> std::io::Result<()> {
+        std::io::copy(&mut File::open(from)?, &mut self.create()?).map(drop)
+    }
+
     /// Gives it its name.
     pub(crate) fn finish(self) -> std::io::Result<()> {
         fs::rename(&self.path, &self.target)

@@ -6,7 +6,7 @@ use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, ensure};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tar::Builder;
@@ -63,13 +63,18 @@ impl<'a> Packages<'a> {
         if folders.is_empty() {
             return Ok(root);
         }
-        let what = || format!("cannot lay folders over {}", root.display());
-        let draft = Draft::of(&path);
-        fs::copy(&root, draft.path()).with_context(what)?;
-        lay_over(draft.path(), &folders, &made(project)).with_context(what)?;
-        draft.finish().with_context(what)?;
+        archive_of(&root, &path, &folders, &made(project))
+            .with_context(|| format!("cannot lay folders over {}", root.display()))?;
         Ok(path)
     }
+}
+
+/// Makes an archive of another one and of `folders` over it, but for what is in `besides`.
+fn archive_of(root: &Path, path: &Path, folders: &[PathBuf], besides: &[PathBuf]) -> Result<()> {
+    let draft = Draft::of(path);
+    draft.fill(root)?;
+    lay_over(draft.path(), folders, besides)?;
+    Ok(draft.finish()?)
 }
 
 /// Adds the files of `folders` to an archive, but for itself and what is in `besides`. Of entries with
@@ -101,6 +106,8 @@ fn lay_over(archive: &Path, folders: &[PathBuf], besides: &[PathBuf]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn packages_and_folders_are_told_apart() {
@@ -120,10 +127,13 @@ mod tests {
             fs::create_dir_all(folder).unwrap();
             fs::write(folder.join(name), text).unwrap();
         }
-        let path = work.path().join("archive.tar");
-        super::super::pack(&below, &path, &[]).unwrap();
-        lay_over(&path, &[above], &[]).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().len() % ALIGNMENT, 0);
+        let [root, path] = ["root.tar", "archive.tar"].map(|name| work.path().join(name));
+        super::super::pack(&below, &root, &[]).unwrap();
+        // The packages are for everybody, and what is laid over them may be keys.
+        fs::set_permissions(&root, Permissions::from_mode(0o644)).unwrap();
+        archive_of(&root, &path, &[above], &[]).unwrap();
+        let made = fs::metadata(&path).unwrap();
+        assert_eq!((made.len() % ALIGNMENT, made.permissions().mode() & 0o777), (0, 0o600));
         let out = work.path().join("out");
         tar::Archive::new(File::open(&path).unwrap()).unpack(&out).unwrap();
         assert_eq!(fs::read_to_string(out.join("both")).unwrap(), "above");

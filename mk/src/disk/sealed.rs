@@ -27,6 +27,8 @@ pub(crate) fn seal(folder: &Path, image: &Path) -> Result<String> {
         folder.display()
     );
     let draft = Draft::of(image);
+    // The tools would make it for everybody.
+    draft.create().with_context(what)?;
     let argument = seal_into(folder, draft.path())?;
     draft.finish().with_context(what)?;
     Ok(argument)
@@ -81,4 +83,25 @@ pub(crate) fn folder(source: &str) -> Result<Option<&Path>> {
     let Some(folder) = source.strip_prefix("sealed:") else { return Ok(None) };
     ensure!(fs::metadata(folder).is_ok_and(|it| it.is_dir()), "{folder} is no folder");
     Ok(Some(Path::new(folder)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_sealed_image_is_for_its_user_alone() {
+        let work = tempfile::tempdir().unwrap();
+        let (folder, image) = (work.path().join("site"), work.path().join("site.img"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("key"), "secret").unwrap();
+        match seal(&folder, &image) {
+            Ok(argument) => assert!(argument.starts_with("sealed="), "{argument}"),
+            // Not all machines have the tools.
+            Err(error) if error.to_string().contains("is missing: apt install") => return,
+            Err(error) => panic!("{error:#}"),
+        }
+        assert_eq!(fs::metadata(&image).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }
