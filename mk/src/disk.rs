@@ -14,7 +14,7 @@ use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use debian::Packages;
 use lab::{Disk, Options};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -282,8 +282,20 @@ pub(crate) fn keep_for(domain: &str, project: &Project, images: &mut [Image]) ->
 
 fn keep_in(folder: &Path, domain: &str, run: &Path, images: &mut [Image]) -> Result<()> {
     for image in images.iter_mut().filter(|image| image.path.starts_with(run)) {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let what = || folder.display().to_string();
+        fs::create_dir_all(folder).with_context(what)?;
+        // One after the other: of two that begin at once, each would find the other's place free.
+        let place = File::open(folder).with_context(what)?;
+        let _ = place.lock();
         let path = folder.join(format!("{domain}-{}.tar", image.vdev));
+        if let Ok(there) = File::open(&path) {
+            let used = matches!(there.try_lock(), Err(TryLockError::WouldBlock));
+            ensure!(
+                !used,
+                "another run begins a domain {domain}, and has {}: give this one another name by --name",
+                path.display()
+            );
+        }
         fs::rename(&image.path, &path).with_context(|| path.display().to_string())?;
         image.path = path;
     }
@@ -398,6 +410,13 @@ mod tests {
             sector: SECTOR,
         };
         let own = work.path().join("own.img");
+        let begin = |domain, text| {
+            fs::create_dir_all(&run).unwrap();
+            fs::write(run.join("site-xvda.tar"), text).unwrap();
+            let mut images = [image("xvda", &run.join("site-xvda.tar"))];
+            let locked = lock(&images).unwrap();
+            keep_in(&folder, domain, &run, &mut images).map(|()| locked)
+        };
         for (domain, text) in [("web", "old"), ("other", "another"), ("web", "new")] {
             fs::create_dir_all(&run).unwrap();
             fs::write(run.join("site-xvda.tar"), text).unwrap();
@@ -408,6 +427,15 @@ mod tests {
             assert_eq!(fs::read_to_string(&images[0].path).unwrap(), text);
         }
         assert_eq!(fs::read_to_string(folder.join("other-xvda.tar")).unwrap(), "another");
+        // While a run follows its domain, none of its name takes what is its.
+        let web = || fs::read_to_string(folder.join("web-xvda.tar")).unwrap();
+        let first = begin("web", "first").unwrap();
+        let error = begin("web", "second").unwrap_err().to_string();
+        assert!(error.contains("another run begins a domain web"), "{error}");
+        assert_eq!(web(), "first");
+        drop(first);
+        assert!(boot::soon(|| begin("web", "third").is_ok()));
+        assert_eq!(web(), "third");
     }
 
     #[test]

@@ -65,9 +65,10 @@ pub(super) fn run(
          --name"
     );
     let mut disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
-    disk::keep_for(name, project, &mut disks)?;
-    // As long as this process follows the domain, which may go on.
+    // As long as this process follows the domain, which may go on; and before they are where another run of
+    // that name looks.
     let _locked = disk::lock(&disks)?;
+    disk::keep_for(name, project, &mut disks)?;
     let disks = disks.iter().map(|disk| {
         disk.check_whole()?;
         let path = disk.path.canonicalize().context("cannot find the disk's file")?;
