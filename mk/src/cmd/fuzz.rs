@@ -224,10 +224,21 @@ fn is_found(path: &Path) -> bool {
     name.len() == 40 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Whether it is what a process that was killed had written of an input, by the name that it has then.
+fn is_left_over(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == PART) && is_found(&path.with_extension(""))
+}
+
+/// Behind the name of an input that is being written.
+const PART: &str = "part";
+
 /// Makes what libFuzzer has found of the inputs in `kept` that which is in `merged`, unless somebody put the
 /// same there, which stays. Nothing is removed before all is there: how many that are, and their bytes.
 fn replace(kept: &Path, merged: &Path) -> Result<(usize, u64)> {
     let load = |path: &PathBuf| fs::read(path).with_context(|| path.display().to_string());
+    for path in files(kept)?.iter().filter(|path| is_left_over(path)) {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
     let (found, given): (Vec<_>, Vec<_>) = files(kept)?.into_iter().partition(|it| is_found(it));
     let given = given.iter().map(load).collect::<Result<HashSet<_>>>()?;
     let mut wanted = HashSet::new();
@@ -239,7 +250,7 @@ fn replace(kept: &Path, merged: &Path) -> Result<(usize, u64)> {
         let to = kept.join(path.file_name().context("an input has no name")?);
         // One that is half there has the name of another one.
         if fs::read(&to).ok().as_ref() != Some(&input) {
-            let part = to.with_extension("part");
+            let part = to.with_extension(PART);
             fs::write(&part, &input)
                 .and_then(|()| fs::rename(&part, &to))
                 .inspect_err(|_| drop(fs::remove_file(&part)))
@@ -323,17 +334,23 @@ mod tests {
         {
             put(merged.join(name), text);
         }
+        // What killed processes left: one of the new input, and one of another.
+        for name in [&new, &old] {
+            put(kept.join(format!("{name}.part")), "ne");
+        }
+        put(kept.join("by-hand.part"), "a seed");
         // What cannot be written in place of the new one: all stays.
         fs::create_dir(kept.join(&new)).unwrap();
         replace(&kept, &merged).unwrap_err();
         assert!(kept.join(&old).exists() && kept.join("crash-0123").exists());
         fs::remove_dir(kept.join(&new)).unwrap();
-        let text = "new".len() + "both".len() + "by a person".len() + "a crash".len();
-        assert_eq!(replace(&kept, &merged).unwrap(), (4, text as u64));
+        let text =
+            "new".len() + "both".len() + "by a person".len() + "a crash".len() + "a seed".len();
+        assert_eq!(replace(&kept, &merged).unwrap(), (5, text as u64));
         let mut names: Vec<_> =
             fs::read_dir(&kept).unwrap().map(|it| it.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, [&*new, "crash-0123", &both, "folder", "smuggled"]);
+        assert_eq!(names, [&*new, "by-hand.part", "crash-0123", &both, "folder", "smuggled"]);
         clear(&merged).unwrap();
         assert_eq!(fs::read_dir(&merged).unwrap().count(), 1);
     }
