@@ -1,6 +1,8 @@
 //! What a guest's script (`scripts/dom0/guest`) tells of it, as events.
 
+use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -26,6 +28,9 @@ pub(crate) enum Event {
 /// terminal can be, takes no more memory than that. The guest is not made to wait, because all consoles of a
 /// host would.
 const MOST: usize = 16 << 20;
+
+/// How much is kept of the end of what is left out: with it come an app's exit status and the report of a panic.
+const LAST: usize = 64 << 10;
 
 /// What a piece of a console takes besides its bytes.
 const EACH: usize = 128;
@@ -53,13 +58,15 @@ pub(crate) struct Reader {
     sender: Sender<Event>,
     after: After,
     waiting: Waiting,
-    /// Bytes of the console that nobody gets, since the last that somebody does.
+    /// Bytes of the console that do not wait, since the last that do.
     left_out: usize,
+    /// The last of them.
+    last: VecDeque<u8>,
 }
 
 impl Reader {
     pub(crate) const fn new(sender: Sender<Event>, waiting: Waiting) -> Reader {
-        Reader { sender, after: After::Start, waiting, left_out: 0 }
+        Reader { sender, after: After::Start, waiting, left_out: 0, last: VecDeque::new() }
     }
 
     /// Passes on a piece of the console, or leaves it out.
@@ -69,6 +76,10 @@ impl Reader {
         let most = if self.left_out == 0 { MOST } else { MOST / 2 };
         if waiting + bytes.len() + EACH > most {
             self.left_out += bytes.len();
+            let end = &bytes[bytes.len().saturating_sub(LAST)..];
+            let over = (self.last.len() + end.len()).saturating_sub(LAST);
+            self.last.drain(..over);
+            self.last.extend(end);
             return;
         }
         self.tell_left_out();
@@ -81,15 +92,18 @@ impl Reader {
         drop(self.sender.send(Event::Console(bytes)));
     }
 
-    /// Says in the console's place that some of it was left out.
+    /// Says in the console's place that some of it was left out, and passes on the end of that.
     fn tell_left_out(&mut self) {
-        if self.left_out > 0 {
+        let last = mem::take(&mut self.last);
+        let missing = mem::take(&mut self.left_out) - last.len();
+        if missing > 0 {
             let text = format!(
-                "\n[{} bytes of the console are left out here: they came faster than they were read]\n",
-                self.left_out
+                "\n[{missing} bytes of the console are left out here: they came faster than they were read]\n"
             );
-            self.left_out = 0;
             self.pass(text.into_bytes());
+        }
+        if !last.is_empty() {
+            self.pass(last.into());
         }
     }
 
@@ -185,10 +199,11 @@ mod tests {
             let got = text.strip_prefix("begin ").expect("the beginning").len();
             assert!(text.ends_with('x') && got >= MOST / 2 / (size + EACH) * size);
             reader.take(Piece::Data(b"again"));
-            let missing = count * size - got;
+            let missing = count * size - got - LAST;
             let expected = format!("\n[{missing} bytes of the console are left out here");
             let text = read(&events, &waiting);
-            assert!(text.starts_with(&expected) && text.ends_with("]\nagain"), "{text}");
+            let end = format!("]\n{}again", "x".repeat(LAST));
+            assert!(text.starts_with(&expected) && text.ends_with(&end), "{}", &text[..100]);
         }
     }
 
@@ -209,16 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_at_the_end_is_told_before_it() {
-        let (sender, events) = mpsc::channel();
-        let waiting = Waiting::default();
-        let mut reader = Reader::new(sender, waiting.clone());
-        reader.take(Piece::Data(&vec![b'x'; MOST]));
-        reader.take(Piece::Line("ended ---s-- 7"));
-        let text = read(&events, &waiting);
-        assert!(
-            text.starts_with(&format!("\n[{MOST} bytes ")) && text.ends_with("]\n<end>"),
-            "{text}"
-        );
+    fn of_what_is_left_out_the_end_is_passed_on() {
+        for (more, note) in [(0, ""), (LAST - 100, ""), (LAST, "\n["), (3 * MOST, "\n[")] {
+            let (sender, events) = mpsc::channel();
+            let waiting = Waiting::default();
+            let mut reader = Reader::new(sender, waiting.clone());
+            reader.take(Piece::Data(&vec![b'x'; MOST - EACH]));
+            for part in vec![b'y'; more].chunks(10_000) {
+                reader.take(Piece::Data(part));
+            }
+            assert!(reader.last.len() <= LAST && reader.last.capacity() <= 2 * LAST);
+            reader.take(Piece::Data(b"xenith: exit status 3\n"));
+            reader.take(Piece::Line("ended ---s-- 7"));
+            let text = read(&events, &waiting);
+            let text = &text[MOST - EACH..];
+            assert!(text.ends_with("xenith: exit status 3\n<end>"), "{more}");
+            let kept = text.matches(['y', 'x']).count();
+            assert!(text.starts_with(note) && kept >= more.min(LAST - 100), "{more}: {kept}");
+            assert_eq!(text.contains("left out"), !note.is_empty(), "{more}");
+        }
     }
 }
