@@ -124,6 +124,7 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::soon;
     use std::process::Command;
 
     #[test]
@@ -132,8 +133,8 @@ mod tests {
         let path = folder.path().join("image");
         std::fs::write(&path, [0; 512]).expect("writes");
         let disk = |read_only| Disk { path: path.clone(), read_only, sector: 512 };
-        assert!(check(&[disk(false)]).is_ok());
-        assert!(check(&[disk(true), disk(true)]).is_ok());
+        soon(|| check(&[disk(false)])).expect("one who writes");
+        soon(|| check(&[disk(true), disk(true)])).expect("two who read");
         let error = check(&[disk(true), disk(false)]).expect_err("twice").to_string();
         assert!(error.contains("twice"), "{error}");
         let missing = Disk { path: folder.path().join("none"), ..disk(false) };
@@ -144,7 +145,7 @@ mod tests {
         let error = check(&[disk(false)]).expect_err("it writes").to_string();
         assert!(error.contains("another run"), "{error}");
         drop(reads);
-        let writes = check(&[disk(false)]).expect("writes");
+        let writes = soon(|| check(&[disk(false)])).expect("writes");
         check(&[disk(true)]).expect_err("the other writes");
         drop(writes);
     }
@@ -179,15 +180,15 @@ mod tests {
         // As by mount(2).
         let mut options = File::options();
         options.read(true).custom_flags(OFlags::EXCL.bits().cast_signed());
-        let mounted = options.open(&device.0).expect("it is free");
+        let mounted = soon(|| options.open(&device.0)).expect("it is free");
         check(&[disk(true)]).expect("it is read");
         let error = format!("{:#}", check(&[disk(false)]).expect_err("it is mounted"));
         assert!(error.contains("is mounted (findmnt /dev/loop"), "{error}");
         drop(mounted);
-        let writes = check(&[disk(false)]).expect("it is free");
+        let writes = soon(|| check(&[disk(false)])).expect("it is free");
         check(&[disk(false)]).expect_err("another run has it");
         drop(writes);
-        check(&[disk(false)]).expect("it is free again");
+        soon(|| check(&[disk(false)])).expect("it is free again");
     }
 
     #[test]

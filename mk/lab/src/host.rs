@@ -106,7 +106,10 @@ impl Host {
                 Ok(Boot::Stalled(why)) => {
                     boots -= 1;
                     // QEMU's translator stalls now and then; a processor does not.
-                    ensure!(boots > 0 && accelerator != Accelerator::Kvm, why);
+                    if accelerator == Accelerator::Kvm {
+                        return Err(KvmBroken { why, surely: false }.into());
+                    }
+                    ensure!(boots > 0, why);
                     let kept = qemu.keep_logs()?;
                     progress.note(&format!(
                         "dom0 did not come up and is started again; the console is kept in {}",
@@ -285,20 +288,28 @@ fn pass_keys(from: &impl AsFd, to: &mut impl Write, over: impl Fn() -> bool) -> 
 /// The file of the cache that says in which boot of this machine KVM failed.
 const KVM_FAILED: &str = "kvm-failed";
 
+/// The file of the cache that says in which boot of this machine KVM may have failed.
+const KVM_DOUBTED: &str = "kvm-doubted";
+
 /// Says that KVM cannot run Xen here, by the console of one that it did not.
 #[derive(Debug)]
-struct KvmBroken(String);
+struct KvmBroken {
+    why: String,
+    /// Whether nothing else can be the reason, as where a machine that is busy may be.
+    surely: bool,
+}
 
 impl fmt::Display for KvmBroken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
 impl Error for KvmBroken {}
 
 /// Boots by KVM where there is one, else by QEMU's translator. What fails by both says nothing about KVM;
-/// that KVM is broken is kept in `mark` for as long as this machine runs.
+/// that KVM is broken is kept in `mark` for as long as this machine runs: at once where that is sure, else
+/// when the next boot by it fails as well.
 fn boot_by<T>(
     kvm: Option<impl FnOnce() -> Result<T>>,
     tcg: impl FnOnce() -> Result<T>,
@@ -308,16 +319,25 @@ fn boot_by<T>(
     let Some(kvm) = kvm else { return tcg() };
     // /dev/kvm proves little: nested in another virtual machine it can fail at any
     // instruction. A boot proves it.
+    let doubted = mark.with_file_name(KVM_DOUBTED);
     let error = match kvm() {
-        Ok(host) => return Ok(host),
+        Ok(host) => {
+            let _ = fs::remove_file(doubted);
+            return Ok(host);
+        }
         Err(error) => error,
     };
     let text = format!("{error:#}");
     let why = text.lines().next().unwrap_or_default();
     progress.note(&format!("Xen does not boot by KVM ({why}); trying without"));
     let host = tcg()?;
-    // Others share the mark: that this machine was busy shall cost nobody KVM.
-    if error.is::<KvmBroken>() {
+    // Others share the mark: that this machine was busy once shall cost nobody KVM.
+    let broken = error.downcast_ref::<KvmBroken>();
+    let again = || fs::read_to_string(&doubted).is_ok_and(|boot| boot == this_boot());
+    if broken.is_some_and(|it| !it.surely) && !again() {
+        // Without it, the next boot tries it again, and that is all.
+        let _ = fs::write(&doubted, this_boot());
+    } else if broken.is_some() {
         match fs::write(mark, this_boot()) {
             Ok(()) => progress.note(&format!(
                 "KVM does not run Xen on this machine and is left alone until it boots again, or {} is \
@@ -379,7 +399,10 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
         let end = |why| format!("{why}\nthe end of {}:\n{}", path.display(), tail(&path));
         if let Some(trouble) = qemu.trouble() {
             let why = end(trouble);
-            return Err(if qemu.is_broken() { KvmBroken(why).into() } else { anyhow!(why) });
+            return Err(match qemu.is_broken() {
+                Some(surely) => KvmBroken { why, surely }.into(),
+                None => anyhow!(why),
+            });
         }
         if heard.elapsed() > SILENCE || Instant::now() > deadline {
             return Ok(Boot::Stalled(end("dom0 did not come up in time".into())));
@@ -414,7 +437,10 @@ mod tests {
     fn only_a_broken_kvm_is_held_against_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let mark = folder.path().join(KVM_FAILED);
-        let broken = || -> Result<u8> { Err(KvmBroken("QEMU stopped".into()).into()) };
+        let ends = |surely| {
+            move || -> Result<u8> { Err(KvmBroken { why: "QEMU stopped".into(), surely }.into()) }
+        };
+        let (broken, silent) = (ends(true), ends(false));
         let fails = || -> Result<u8> { bail!("no such disk") };
         let works = || Ok(1);
         // By both, not at all, and for another reason, as when it takes too long.
@@ -424,6 +450,15 @@ mod tests {
         assert!(!mark.exists());
         assert_eq!(boot_by(Some(broken), works, &mark, &Silent).expect("TCG works"), 1);
         assert_eq!(fs::read_to_string(&mark).expect("a mark"), this_boot());
+        // What may be for another reason is, if it is so twice in a row.
+        fs::remove_file(&mark).expect("it is there");
+        for (boot, marked) in [(true, false), (false, false), (true, false), (true, true)] {
+            let booted = match boot {
+                true => boot_by(Some(silent), works, &mark, &Silent),
+                false => boot_by(Some(works), fails, &mark, &Silent),
+            };
+            assert_eq!((booted.expect("it boots"), mark.exists()), (1, marked));
+        }
         // Where it cannot be written, the host has come up all the same.
         let nowhere = folder.path().join("none").join(KVM_FAILED);
         assert_eq!(boot_by(Some(broken), works, &nowhere, &Silent).expect("TCG works"), 1);

@@ -100,6 +100,19 @@ mod tools;
 mod unpack;
 mod update;
 
+/// Tries something for some seconds until it goes well. What another thread forks has the files and locks of
+/// all tests, until it has become its program.
+#[cfg(test)]
+pub(crate) fn soon<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    for _ in 0..1000 {
+        if let Ok(done) = attempt() {
+            return Ok(done);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    attempt()
+}
+
 pub use capture::Capture;
 pub use channel::Output;
 pub use disk::Disk;

@@ -245,8 +245,9 @@ impl Qemu {
         Some(format!("QEMU stopped: {line}"))
     }
 
-    /// Whether that is what the next start would meet as well, whatever else this machine does.
-    pub(crate) fn is_broken(&self) -> bool {
+    /// Whether the next start would meet that as well: `Some(true)` whatever else this machine does, and
+    /// `Some(false)` perhaps.
+    pub(crate) fn is_broken(&self) -> Option<bool> {
         let messages = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
         is_broken(self.end.get(), &messages)
     }
@@ -283,11 +284,13 @@ pub(crate) struct Socket {
 /// execute.
 const KVM_STOPPED: &str = "KVM internal error";
 
-/// KVM's own word, or QEMU's assertion about what KVM told it. A machine that is slow, or one whose QEMU was
-/// killed for its memory, proves nothing.
-fn is_broken(end: Option<&ExitStatus>, messages: &str) -> bool {
+/// KVM's own word, or QEMU's assertion about what KVM told it, are sure. A processor that was reset, as by a
+/// triple fault, ends QEMU well. A machine that is slow, or one whose QEMU was killed for its memory, proves
+/// nothing.
+fn is_broken(end: Option<&ExitStatus>, messages: &str) -> Option<bool> {
     let aborted = end.is_some_and(|end| end.signal() == Some(Signal::ABORT.as_raw()));
-    aborted || messages.contains(KVM_STOPPED)
+    let surely = aborted || messages.contains(KVM_STOPPED);
+    (surely || end.is_some_and(ExitStatus::success)).then_some(surely)
 }
 
 /// What the kernel of dom0 prints first when it ends, or before it does. The reports that follow
@@ -381,12 +384,13 @@ mod tests {
     #[test]
     fn a_kvm_that_cannot_run_xen_is_told_from_a_machine_that_is_busy() {
         for (end, messages, broken) in [
-            (None, "", false),
-            (None, "KVM internal error. Suberror: 1", true),
-            // An exit status, SIGABRT, SIGKILL.
-            (Some(1 << 8), "failed to initialize kvm: Device or resource busy", false),
-            (Some(6), "Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed.", true),
-            (Some(9), "", false),
+            (None, "", None),
+            (None, "KVM internal error. Suberror: 1", Some(true)),
+            // Exit statuses, SIGABRT, SIGKILL.
+            (Some(0), "", Some(false)),
+            (Some(1 << 8), "failed to initialize kvm: Device or resource busy", None),
+            (Some(6), "Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed.", Some(true)),
+            (Some(9), "", None),
         ] {
             let end = end.map(ExitStatus::from_raw);
             assert_eq!(is_broken(end.as_ref(), messages), broken, "{end:?} {messages}");
