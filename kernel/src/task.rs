@@ -204,7 +204,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    if !QUEUE.get().reserve() || !time::reserve(alive()) {
+    if machine::is_spent() || !QUEUE.get().reserve() || !time::reserve(alive()) {
         return None;
     }
     // Neither the box nor `async-task` can fail, so see whether what they will allocate is there: last,

@@ -35,7 +35,8 @@ pub fn simulate_memory(total: usize) {
 }
 
 /// Makes this thread's machine report that `used` bytes of its memory are used, to test what is
-/// refused when there is little.
+/// refused when there is little. Where that is all of it, no task can be
+/// [tried](crate::task::try_spawn).
 pub fn simulate_memory_use(used: usize) {
     machine::simulate_memory_use(used);
 }

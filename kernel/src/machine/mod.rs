@@ -13,6 +13,7 @@
 //! * `line`, `end`: print a line of the kernel's own, and end with a status
 //! * `raw_arguments`, `command_line`, `manifest`: the arguments and the manifest of the program
 //! * `memory_stats`, `memory_left`, `mappings`: the use of memory
+//! * `is_spent`: whether a test says that there is no memory at all
 //! * `hardware_seed`, `jitter`: sources of randomness
 //! * `start_avx`: enables the wider registers of the processor
 //! * `start_watchdog`: ends a machine whose tasks never await
@@ -36,9 +37,9 @@ pub(crate) use here::play;
 #[cfg(target_os = "xen")]
 pub(crate) use here::{Local, offer_suspend, open_store, set_shutdown_reason, shut_down, suspend};
 pub(crate) use here::{
-    command_line, end, hardware_seed, idle, jitter, local, manifest, mappings, memory_left,
-    memory_stats, monotonic, poll_events, raw_arguments, start_avx, start_watchdog, user,
-    wall_clock,
+    command_line, end, hardware_seed, idle, is_spent, jitter, local, manifest, mappings,
+    memory_left, memory_stats, monotonic, poll_events, raw_arguments, start_avx, start_watchdog,
+    user, wall_clock,
 };
 #[cfg(not(target_os = "xen"))]
 pub use here::{enter, ioctl, watch};

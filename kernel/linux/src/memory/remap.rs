@@ -54,8 +54,12 @@ impl Moving {
     /// Moves up to `most` pages that are there, or as many tables of them where whole ones move.
     /// Returns whether that was the rest.
     ///
+    /// Only the first step is refused while memory is low: each frees about as many tables as it
+    /// takes, and a program that lost its memory half way would be worse off.
+    ///
     /// # Errors
-    /// `ENOMEM`: all is where it was.
+    /// `ENOMEM`: all is where it was, but for what found no table there any more, which stays at
+    /// the new place.
     pub(super) fn step(&mut self, memory: &Memory, most: usize) -> Result<bool, Errno> {
         let Self { ref area, at, to, old, new, pages_only, done } = *self;
         let end = self.end(memory, most);
@@ -65,17 +69,24 @@ impl Moving {
         let piece =
             |begin: usize, end| Area { end, backing: area.backing.at(begin), ..area.clone() };
         memory.areas.borrow_mut().insert(target, piece(done, target_end));
-        let room = || memory.ram.has_room();
+        let room = || done > 0 || memory.ram.has_room();
         let relocated = memory.space.borrow_mut().relocate(from..end, target, &room);
         let mut areas = memory.areas.borrow_mut();
         if relocated.is_err() {
-            areas.remove(to..target_end);
-            if done > 0 {
-                // What has moved goes back, and takes what memory there is for that.
-                let _ = memory.space.borrow_mut().relocate(to..target, at, &|| true);
-                if !pages_only {
-                    areas.insert(at, piece(0, from));
+            areas.remove(target..target_end);
+            // What has moved goes back, table by table from its end on: that one may still be there.
+            let mut left = done;
+            while left > 0 {
+                let begin = ((at + left - 1) / TABLE * TABLE).max(at) - at;
+                let back = to + begin..to + left;
+                if memory.space.borrow_mut().relocate(back.clone(), at + begin, &|| true).is_err() {
+                    break;
                 }
+                areas.remove(back);
+                if !pages_only {
+                    areas.insert(at + begin, piece(begin, at + left));
+                }
+                left = begin;
             }
             return Err(Errno::ENOMEM);
         }

@@ -113,6 +113,12 @@ pub(crate) fn memory_left() -> (usize, usize) {
     (MEMORY.get(), MEMORY.get().saturating_sub(USED.get()))
 }
 
+/// Returns whether all of a simulated memory is used.
+pub(crate) fn is_spent() -> bool {
+    let (total, left) = memory_left();
+    total > 0 && left == 0
+}
+
 /// Calls `each` for every mapping of the process (/proc/self/maps).
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();

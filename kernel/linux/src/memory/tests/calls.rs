@@ -1,7 +1,8 @@
 //! The calls themselves: their flags, and the error of each case of their manual pages.
 
+use crate::call::Outcome;
 use crate::errno::Errno;
-use crate::file::{File, Open, Stat, Type};
+use crate::file::{Caller, File, Open, Stat, Type};
 use crate::memory::Request;
 use crate::memory::tests::{NONE, READ};
 use crate::stop::{Pages, Stop};
@@ -9,6 +10,7 @@ use crate::testing::{Numbered, perform, room, thread};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use core::any::Any;
+use kernel::task::block_on;
 use kernel::user::{PAGE, TOP};
 use linux_raw_sys::general as sys;
 use syscalls::Sysno;
@@ -66,11 +68,11 @@ fn mmap(thread: &Rc<Thread>, args: [u64; 6]) -> Result<usize, Errno> {
 }
 
 fn at(thread: &Rc<Thread>, pages: usize) -> u64 {
-    room(&crate::file::Caller::memory(&**thread), pages * PAGE) as u64
+    room(&Caller::memory(&**thread), pages * PAGE) as u64
 }
 
 fn byte(thread: &Rc<Thread>, at: usize) -> Result<u8, Stop> {
-    crate::file::Caller::memory(&**thread).get::<u8>(at as u64)
+    Caller::memory(&**thread).get::<u8>(at as u64)
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn mmap_refuses_what_its_page_says() {
 #[test]
 fn what_is_populated_or_locked_is_there_at_once() {
     let thread = thread();
-    let memory = crate::file::Caller::memory(&*thread);
+    let memory = Caller::memory(&*thread);
     let flags = PRIVATE | u64::from(sys::MAP_POPULATE);
     // More than one step.
     let at = mmap(&thread, [0, 1300 * P, 3, flags, 0, 0]).unwrap();
@@ -151,7 +153,7 @@ fn what_is_populated_or_locked_is_there_at_once() {
 #[test]
 fn what_cannot_be_locked_is_refused() {
     let thread = thread();
-    let memory = crate::file::Caller::memory(&*thread);
+    let memory = Caller::memory(&*thread);
     let lock = |name, at: usize, bytes: u64| perform(&thread, name, [at as u64, bytes, 0, 0, 0, 0]);
     let none = memory.map(&Request::anonymous(PAGE, NONE)).unwrap();
     assert_eq!(lock(Sysno::mlock, none, P), Err(Errno::ENOMEM));
@@ -195,13 +197,44 @@ fn mprotect_refuses_what_its_page_says() {
     let flags = PRIVATE | u64::from(sys::MAP_GROWSDOWN);
     let stack = mmap(&thread, [0, 4 * P, 3, flags, 0, 0]).unwrap() as u64;
     assert_eq!(protect(stack + 3 * P, P, 0x0100_0001), Ok(0));
-    let memory = crate::file::Caller::memory(&*thread);
+    let memory = Caller::memory(&*thread);
     memory.each_area(&mut |view| {
         assert!(
             view.range.start != stack as usize
                 || view.access == READ && view.range.len() == 4 * PAGE
         );
     });
+}
+
+#[test]
+fn mremap_of_much_memory_lets_others_run_unless_they_would_see_a_part_of_it() {
+    const PAGES: u64 = 1600;
+    let thread = thread();
+    let at = room(&thread.memory(), PAGES as usize * PAGE) as u64;
+    let byte = |at: u64| thread.memory().get::<u8>(at).ok();
+    for page in 0..PAGES {
+        thread.memory().put(at + page * P, &(page as u8)).unwrap();
+    }
+    let call = crate::table::call(Sysno::mremap as u64).unwrap();
+    let flags = u64::from(sys::MREMAP_MAYMOVE | sys::MREMAP_FIXED);
+    let moved =
+        |from: u64, to: u64| (call.run)(&thread, [from, PAGES * P, PAGES * P, flags, to, 0]);
+    // Not as whole tables.
+    let (to, last) = (at + (1 << 32) + P, at + (2 << 32) + 2 * P);
+    let Ok(Outcome::Wait(future)) = moved(at, to) else { panic!("it takes turns") };
+    let mut future = core::pin::pin!(future);
+    let mut seen = std::vec::Vec::new();
+    block_on(core::future::poll_fn(|context| {
+        let there = [511, 512, 1024, 1536, 1599].map(|it| byte(to + it * P).is_some());
+        seen.push(there.iter().filter(|it| **it).count());
+        future.as_mut().poll(context).map(|it| assert_eq!(it, Ok(to as usize)))
+    }));
+    assert_eq!(seen, [0, 1, 2, 3]);
+    // Threads that have the memory as well would find a part of it at either place.
+    let other = thread.memory();
+    assert!(matches!(moved(to, last), Ok(Outcome::Value(it)) if it == last as usize));
+    drop(other);
+    assert!((0..PAGES).all(|page| byte(last + page * P) == Some(page as u8)));
 }
 
 #[test]
@@ -221,7 +254,7 @@ fn mremap_refuses_what_its_page_says() {
 #[test]
 fn madvise_follows_advice_and_refuses_what_its_page_says() {
     let thread = thread();
-    let memory = crate::file::Caller::memory(&*thread);
+    let memory = Caller::memory(&*thread);
     let at = at(&thread, 4) as usize;
     let advise = |at: usize, length: usize, advice: u32| {
         perform(&thread, Sysno::madvise, [at as u64, length as u64, advice.into(), 0, 0, 0])
@@ -308,7 +341,7 @@ fn the_last_pages_of_all_addresses_are_mapped_for_no_call_u2() {
 #[test]
 fn mincore_and_msync_answer_for_what_is_mapped() {
     let thread = thread();
-    let memory = crate::file::Caller::memory(&*thread);
+    let memory = Caller::memory(&*thread);
     let (at, vector) = (at(&thread, 4), at(&thread, 1));
     memory.write(at as usize + PAGE, b"x").unwrap();
     let mincore = |at, length, to| perform(&thread, Sysno::mincore, [at, length, to, 0, 0, 0]);
@@ -338,7 +371,7 @@ fn munmap_and_brk_are_calls() {
     assert_eq!(unmap(at, P), Ok(0));
     assert_eq!(unmap(at, 0), Err(Errno::EINVAL));
     assert_eq!(unmap(at + 1, P), Err(Errno::EINVAL));
-    crate::file::Caller::memory(&*thread).set_brk_start(0x40_0000);
+    Caller::memory(&*thread).set_brk_start(0x40_0000);
     let start = perform(&thread, Sysno::brk, [0; 6]).unwrap() as u64;
     assert_eq!(perform(&thread, Sysno::brk, [start + 9, 0, 0, 0, 0, 0]), Ok(start as usize + 9));
 }

@@ -225,3 +225,18 @@ fn an_area_is_cut_in_two_as_long_as_there_is_memory_for_that_u4() {
     kernel::testing::simulate_memory_use(0);
     assert_eq!(areas(&memory, at, 100), ["50-90 rw-"]);
 }
+
+#[test]
+fn a_cut_passes_while_memory_is_nearly_gone_where_it_gives_a_page_back() {
+    kernel::testing::simulate_memory(1 << 22);
+    let memory = memory();
+    let at = 0x10_0000_0000;
+    memory.map(&fixed(at, 9, RW)).unwrap();
+    memory.write(at + 6 * PAGE, b"there").unwrap();
+    kernel::testing::simulate_memory_use((1 << 22) - 4096);
+    assert_eq!(memory.unmap(at + 2 * PAGE, PAGE), Err(Errno::ENOMEM));
+    assert_eq!(memory.unmap(at + 6 * PAGE, PAGE), Ok(()));
+    assert_eq!(memory.unmap(at + 7 * PAGE, 2 * PAGE), Ok(()), "nothing is cut in two");
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(areas(&memory, at, 9), ["0-6 rw-"]);
+}
