@@ -324,4 +324,20 @@ int main(void) {
   SHOW(sendmsg(u4, &m, 0));
   m.msg_control = 0;
   SHOW(sendmsg(u4, &m, 0));
+  // What came is lost where its sender cannot be told.
+  u4 = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}, from;
+  bind(u4, (void *)&own, sizeof own);
+  n = sizeof own, getsockname(u4, (void *)&own, &n);
+#define LOST(call)                                                                                                                     \
+  sendto(u4, "lost", 4, 0, (void *)&own, sizeof own), arrives(u4, POLLIN);                                                             \
+  SHOW(call);                                                                                                                          \
+  SHOW(recv(u4, b, 9, MSG_DONTWAIT))
+  n = 16;
+  LOST(recvfrom(u4, b, 9, 0, (void *)8, &n));
+  LOST(recvfrom(u4, b, 9, 0, (void *)&from, (void *)8));
+  n = -1;
+  LOST(recvfrom(u4, b, 9, 0, (void *)&from, &n));
+  m = (struct msghdr){.msg_name = (void *)8, .msg_namelen = 16, .msg_iov = &(struct iovec){b, 9}, .msg_iovlen = 1};
+  LOST(recvmsg(u4, &m, 0));
 }

@@ -325,7 +325,13 @@ fn receive(
                     // What went with descriptors ends what is received at once (unix(7)).
                     let (length, with_rights) = (came.length, !came.rights.is_empty());
                     so_far.update(|it| it + length);
-                    deliver(thread, &mut came)?;
+                    if let Err(stop) = deliver(thread, &mut came) {
+                        // What came is lost with that, and not told of, as on Linux.
+                        if let Stop::Fail(_) = stop {
+                            so_far.set(0);
+                        }
+                        return Err(stop);
+                    }
                     if with_rights || length == 0 || so_far.get() >= least {
                         return Ok(so_far.get());
                     }

@@ -106,3 +106,57 @@ fn a_process_tells_any_of_its_own_ids_and_is_told_by_its_real_ones() {
     assert_eq!(send(Some([1, u32::MAX, 98]), 28), Err(Errno::EINVAL), "nobody");
     assert_eq!(send(Some([9, 99, 98]), 28), Err(Errno::ESRCH));
 }
+
+#[test]
+fn a_message_is_lost_where_nobody_can_be_told_who_sent_it() {
+    let it = Program::new();
+    let memory = it.thread.memory();
+    let (length, room, header, wrong) = (it.at + 256, it.at + 260, it.at + 320, 8);
+    memory.put(it.at + 400, &[it.buffer, 5]).unwrap();
+    let header_of = |name: u64, control: u64| {
+        memory.put(header, &[name, 16, it.at + 400, 1, control, 64, 0]).unwrap();
+    };
+    let cases = [
+        ("an address", Sysno::recvfrom, [wrong, length], 16, Errno::EFAULT),
+        ("a length", Sysno::recvfrom, [room, wrong], 16, Errno::EFAULT),
+        ("a length below zero", Sysno::recvfrom, [room, length], -1, Errno::EINVAL),
+        ("a name", Sysno::recvmsg, [wrong, 0], 16, Errno::EFAULT),
+    ];
+    let datagrams = it.socket(AF_INET, SOCK_DGRAM);
+    it.with(Sysno::bind, datagrams, "127.0.0.1:5000").unwrap();
+    let listener = it.listener("127.0.0.1:5001", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM);
+    it.with(Sysno::connect, client, "127.0.0.1:5001").unwrap();
+    let served = it.accept(listener).unwrap();
+    for (what, number, [from, at], size, errno) in cases {
+        header_of(from, 0);
+        memory.put(length, &size).unwrap();
+        let arguments = |fd: u64, flags: u32| match number {
+            Sysno::recvmsg => [fd, header, flags.into(), 0, 0, 0],
+            _ => [fd, it.buffer + 64, 5, flags.into(), from, at],
+        };
+        let put = || {
+            let to = Address::Inet("127.0.0.1:5000".parse().unwrap()).bytes();
+            memory.write(it.at as usize, &to).unwrap();
+            memory.write(it.buffer as usize, b"bytes").unwrap();
+        };
+        put();
+        let sends = [datagrams, it.buffer, 5, 0, it.at, 16];
+        it.call(Sysno::sendto, &sends).unwrap();
+        assert_eq!(it.call(number, &arguments(datagrams, 0)), Err(errno), "{what} of a datagram");
+        let waits = (number, &arguments(datagrams, 0)[..]);
+        put();
+        assert_eq!(
+            it.during(waits, (Sysno::sendto, &sends)),
+            Err(errno),
+            "{what} that is waited for"
+        );
+        assert_eq!(it.received(datagrams, 9, MSG_DONTWAIT), Err(Errno::EAGAIN), "{what}");
+        // A stream names nobody, but says so where there is room for an address.
+        if what == "a length" {
+            it.write(client, b"bytes").unwrap();
+            assert_eq!(it.call(number, &arguments(served, 0)), Err(errno));
+            assert_eq!(it.received(served, 9, MSG_DONTWAIT), Err(Errno::EAGAIN));
+        }
+    }
+}
