@@ -161,10 +161,17 @@ impl<N: Host> Mail<N> {
         if port.boxes.iter().filter_map(Weak::upgrade).any(clashes) {
             return Err(Errno::EADDRINUSE);
         }
+        let mut opened = Ok(());
         if port.socket.is_none() && network {
-            port.socket = Some(self.open(number)?);
+            opened = self.open(number).map(|it| port.socket = Some(it));
         }
-        port.boxes.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+        let mut reserved = || port.boxes.try_reserve(1).map_err(|_| Errno::ENOBUFS);
+        if let Err(errno) = opened.and_then(|()| reserved()) {
+            if port.boxes.is_empty() {
+                ports.remove(&number);
+            }
+            return Err(errno);
+        }
         let mailbox = Rc::new(Mailbox {
             only,
             versions,

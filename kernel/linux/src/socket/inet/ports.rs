@@ -286,23 +286,27 @@ impl<N: Host> Ports<N> {
             filled: Watch::new(),
         });
         if port.pump.is_none() && !only.is_some_and(is_loopback) {
-            let listener = match now(Tcp::bind(&*self.net, any(local.port()))) {
-                Ok(listener) => listener,
+            let bound = now(Tcp::bind(&*self.net, any(local.port())));
+            let pumps = bound.and_then(|listener| {
+                try_spawn(pump(Rc::downgrade(self), listener)).ok_or(Errno::ENOBUFS)
+            });
+            match pumps {
+                Ok(pump) => port.pump = Some(pump),
+                // Another door of it may be within the machine alone.
                 Err(errno) => {
                     if port.doors.is_empty() {
                         ports.remove(&local.port());
                     }
                     return Err(errno);
                 }
-            };
-            let pump = try_spawn(pump(Rc::downgrade(self), listener));
-            if pump.is_none() && port.doors.is_empty() {
-                ports.remove(&local.port());
-                return Err(Errno::ENOBUFS);
             }
-            port.pump = pump;
         }
-        port.doors.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+        if port.doors.try_reserve(1).is_err() {
+            if port.doors.is_empty() {
+                ports.remove(&local.port());
+            }
+            return Err(Errno::ENOBUFS);
+        }
         let door = Rc::new(Door {
             only,
             versions,

@@ -160,3 +160,23 @@ fn a_message_is_lost_where_nobody_can_be_told_who_sent_it() {
         }
     }
 }
+
+#[test]
+fn who_hears_nothing_of_the_network_does_not_listen_there() {
+    let it = Program::new();
+    kernel::testing::simulate_memory(1 << 22);
+    let others = [it.listener("127.0.0.1:80", 5), it.socket(AF_INET, SOCK_DGRAM)];
+    it.with(Sysno::bind, others[1], "127.0.0.1:80").unwrap();
+    let [stream, datagrams] = [SOCK_STREAM, SOCK_DGRAM].map(|style| it.socket(AF_INET, style));
+    it.with(Sysno::bind, stream, "10.0.0.1:80").unwrap();
+    for port in ["80", "81"] {
+        let address = std::format!("10.0.0.1:{port}");
+        kernel::testing::simulate_memory_use(1 << 22);
+        let bound = it.with(Sysno::bind, datagrams, &address);
+        assert_eq!((port, bound), (port, Err(Errno::ENOBUFS)));
+        assert_eq!(it.call(Sysno::listen, &[stream, 5]), Err(Errno::ENOBUFS));
+        kernel::testing::simulate_memory_use(0);
+    }
+    it.with(Sysno::bind, datagrams, "10.0.0.1:80").unwrap();
+    assert_eq!(it.call(Sysno::listen, &[stream, 5]), Ok(0));
+}
