@@ -7,6 +7,7 @@ use crate::signal::{Action, Set, Signal};
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
 use crate::tty::{Size, TerminalFile, Whom};
+use crate::watch::Ready;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -348,7 +349,7 @@ fn a_master_throws_away_what_came_to_it_whoever_is_in_the_background() {
     assert_eq!(it.read(master, 7).unwrap(), b"printed");
     assert_eq!(flush(master, 2), Ok(0));
     assert_eq!(it.read(master, 99), Err(Errno::EAGAIN), "the echo");
-    assert!(file.file.ready().contains(crate::watch::Ready::IN), "what was typed is there");
+    assert!(file.file.ready().contains(Ready::IN), "what was typed is there");
 }
 
 #[test]
@@ -418,17 +419,45 @@ fn what_a_pseudoterminal_holds_is_little_while_memory_is_low_u4() {
         it.set(slave, 12, abi::ECHO, 0);
         kernel::testing::simulate_memory_use(used);
         let output = fill(slave, &[b'x'; 1000]);
-        fill(master, &[b'\n'; 1000]);
+        let typed = fill(master, &[b'\n'; 1000]);
+        // What cannot be written is not said to be.
+        let ready = |fd: u64| it.thread.process.files().get(fd).unwrap().file.ready();
+        assert!([master, slave].iter().all(|it| !ready(*it).contains(Ready::OUT)), "{used}");
         let lines = core::iter::from_fn(|| it.read(slave, 9).ok()).count();
         // Who reads makes room.
         let read = it.read(master, 1000).map(|it| it.len());
+        assert!([master, slave].iter().all(|it| ready(*it).contains(Ready::OUT)), "{used}");
         assert_eq!((read, it.write(slave, &[b'y'; 500])), (Ok(1000), Ok(500)));
         kernel::testing::simulate_memory_use(0);
-        (output, lines)
+        (output, typed, lines)
     };
-    assert_eq!(held(0), (8192, 4096));
-    // Of lines, 4 KiB are their lengths.
-    assert_eq!(held((1 << 22) - 4096), (4096, 512));
+    assert_eq!(held(0), (8192, 4096, 4096));
+    // Of lines, 4 KiB are their lengths, and no byte is taken whose line could not end.
+    assert_eq!(held((1 << 22) - 4096), (4096, 512, 512));
+    // Of a line feed that becomes two bytes, not one alone is written.
+    let [master, slave] = it.pty();
+    kernel::testing::simulate_memory_use((1 << 22) - 4096);
+    assert_eq!(it.write(slave, &[b'x'; 4095]), Ok(4095));
+    assert_eq!(it.write(slave, b"\n"), Err(Errno::EAGAIN));
+    assert_eq!(it.read(master, 5000).map(|it| it.len()), Ok(4095));
+    assert_eq!(it.write(slave, b"\n"), Ok(1));
+    assert_eq!(it.read(master, 9), Ok(b"\r\n".to_vec()));
+}
+
+#[test]
+fn a_read_with_a_time_ends_though_the_one_before_found_no_memory() {
+    kernel::testing::simulate_time();
+    kernel::testing::simulate_memory(1 << 22);
+    let it = Program::new();
+    let [_, slave] = it.pty();
+    it.set(slave, 12, abi::ICANON, 0);
+    // The last two bytes of that word are VTIME and VMIN.
+    it.set(slave, 20, 0xffff_0000, 0x0001_0000);
+    it.call(Sysno::fcntl, &[slave, abi::F_SETFL.into(), abi::O_RDWR.into()]).unwrap();
+    kernel::testing::simulate_memory_use(1 << 22);
+    assert_eq!(it.read(slave, 9), Err(Errno::ENOMEM));
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(it.read(slave, 9), Ok(Vec::new()));
 }
 
 #[test]

@@ -73,7 +73,14 @@ impl Input {
     pub(super) fn is_full(&self, settings: &Settings) -> bool {
         // A line that is too long must still be ended.
         let room = if settings.is_canonical() && self.lines.is_empty() { usize::MAX } else { MOST };
-        self.bytes.len() >= room
+        let no_end = settings.is_canonical() && !self.lines.is_empty() && !self.can_end();
+        self.bytes.len() >= room || no_end
+    }
+
+    /// Whether there is room for the length of one more line.
+    fn can_end(&self) -> bool {
+        self.lines.len() < self.lines.capacity()
+            || may_take(2 * self.lines.len() * size_of::<usize>())
     }
 
     pub(super) fn take(&mut self, byte: u8, settings: &Settings) -> Effect {
@@ -177,9 +184,7 @@ impl Input {
     }
 
     fn end(&mut self) {
-        let full = self.lines.len() == self.lines.capacity()
-            && !may_take(2 * self.lines.len() * size_of::<usize>());
-        if !full && self.lines.try_reserve(1).is_ok() {
+        if self.can_end() && self.lines.try_reserve(1).is_ok() {
             self.lines.push_back(self.typed());
             self.complete = self.bytes.len();
         }

@@ -194,6 +194,11 @@ impl Terminal {
         self.watch.raise();
     }
 
+    /// Returns whether something may be typed.
+    fn has_room(&self) -> bool {
+        !self.input.borrow().is_full(&self.settings.borrow())
+    }
+
     /// Takes what was typed, as far as there is room for, and returns how much.
     pub fn typed(&self, bytes: &[u8]) -> usize {
         let settings = *self.settings.borrow();
@@ -330,13 +335,14 @@ impl Terminal {
             Some(_) => Err(Stop::Wait),
             None => {
                 let wait = core::time::Duration::from_millis(time * 100);
-                self.deadline.set(Some(now.saturating_add(wait)));
                 let watch = Arc::clone(&self.watch);
                 let waits = async move {
                     kernel::time::sleep(wait).await;
                     watch.raise();
                 };
                 kernel::task::try_spawn(waits).ok_or(Errno::ENOMEM)?.detach();
+                // Only then there is somebody who ends it.
+                self.deadline.set(Some(now.saturating_add(wait)));
                 Err(Stop::Wait)
             }
         }

@@ -44,15 +44,20 @@ struct Pair {
 /// The slave's side.
 struct ToMaster(Rc<Pair>);
 
+/// How many of `count` bytes are taken now. Where that is fewer, the reader makes room.
+fn taken(output: &VecDeque<u8>, count: usize) -> usize {
+    let count = count.min(ROOM - output.len());
+    let there = output.capacity() - output.len();
+    if count <= there || may_take(output.len() + count) {
+        return count;
+    }
+    count.min(there.max(SMALL.saturating_sub(output.len())))
+}
+
 impl Wire for ToMaster {
     fn write(&self, bytes: &[u8]) -> usize {
         let mut output = self.0.output.borrow_mut();
-        let mut count = bytes.len().min(ROOM - output.len());
-        let there = output.capacity() - output.len();
-        if count > there && !may_take(output.len() + count) {
-            // Its reader makes room.
-            count = count.min(there.max(SMALL.saturating_sub(output.len())));
-        }
+        let count = taken(&output, bytes.len());
         if output.try_reserve(count).is_err() {
             return 0;
         }
@@ -65,7 +70,7 @@ impl Wire for ToMaster {
     }
 
     fn room(&self) -> Option<usize> {
-        Some(ROOM - self.0.output.borrow().len())
+        Some(taken(&self.0.output.borrow(), ROOM))
     }
 
     fn wait(&self, waker: &Waker) {
@@ -176,7 +181,10 @@ impl File for Master {
     }
 
     fn ready(&self) -> Ready {
-        let mut ready = Ready::OUT | Ready::WRNORM;
+        let mut ready = Ready::empty();
+        if self.pty.terminal.has_room() {
+            ready |= Ready::OUT | Ready::WRNORM;
+        }
         if !self.pty.pair.output.borrow().is_empty() {
             ready |= Ready::IN | Ready::RDNORM;
         }
