@@ -48,9 +48,11 @@ pub struct Timer {
     clock: Clock,
     interval: Cell<Duration>,
     /// When it expires next; `None`: it is not armed.
-    next: Cell<Option<Instant>>,
+    next: Rc<Cell<Option<Instant>>>,
     expired: Arc<Watch>,
-    /// Raises the watch at the next expiration.
+    /// A read has set when it expires next.
+    again: Arc<Watch>,
+    /// Raises `expired` at the next expiration.
     alarm: RefCell<Option<Task<()>>>,
     inode: u64,
 }
@@ -62,8 +64,9 @@ impl Timer {
         Rc::new(Self {
             clock,
             interval: Cell::new(Duration::ZERO),
-            next: Cell::new(None),
+            next: Rc::default(),
             expired: Watch::new(),
+            again: Watch::new(),
             alarm: RefCell::new(None),
             inode: next_inode(),
         })
@@ -102,10 +105,20 @@ impl Timer {
     }
 
     fn arm(&self, next: Instant) -> Result<(), Errno> {
-        let expired = Arc::clone(&self.expired);
+        let (expired, again) = (Arc::clone(&self.expired), Arc::clone(&self.again));
+        let (shared, once) = (Rc::clone(&self.next), self.interval.get().is_zero());
+        // That of an interval stays for the expiration behind each read, which so takes no memory.
         let alarm = try_spawn(async move {
-            sleep_until(next).await;
-            expired.raise();
+            loop {
+                let changes = again.changes();
+                let Some(next) = shared.get() else { return };
+                sleep_until(next).await;
+                expired.raise();
+                if once {
+                    return;
+                }
+                again.changed_since(changes).await;
+            }
         });
         self.alarm.replace(Some(alarm.ok_or(Errno::ENOMEM)?));
         self.next.set(Some(next));
@@ -161,9 +174,9 @@ impl File for Timer {
         let (next, interval) = (self.next.get(), self.interval.get());
         to.put(&count.to_le_bytes())?;
         match next {
-            // Without memory for that nothing was read, and it stays expired.
             Some(next) if !interval.is_zero() => {
-                self.arm(next.saturating_add(saturating_mul(interval, count)))?;
+                self.next.set(Some(next.saturating_add(saturating_mul(interval, count))));
+                self.again.raise();
             }
             _ => self.next.set(None),
         }
@@ -221,6 +234,29 @@ mod tests {
             let changes = timer.expired.changes();
             timer.expired.changed_since(changes).await;
             assert_eq!(read(&timer).unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn a_read_of_one_that_goes_on_takes_no_memory() {
+        kernel::testing::simulate_time();
+        kernel::testing::simulate_memory(1 << 22);
+        block_on(async {
+            let timer = Timer::new(Clock::Monotonic);
+            timer.set(Setting { interval: 10 * MS, value: 5 * MS }, false).unwrap();
+            sleep(6 * MS).await;
+            kernel::testing::simulate_memory_use(1 << 22);
+            assert!(timer.set(Setting { interval: MS, value: MS }, false).is_err());
+            kernel::testing::simulate_memory_use(0);
+            timer.set(Setting { interval: 10 * MS, value: 5 * MS }, false).unwrap();
+            kernel::testing::simulate_memory_use(1 << 22);
+            for count in [1, 1, 3] {
+                let changes = timer.expired.changes();
+                timer.expired.changed_since(changes).await;
+                sleep(10 * MS * (count - 1)).await;
+                assert_eq!(read(&timer).unwrap(), count.into());
+                assert!(timer.ready().is_empty());
+            }
         });
     }
 

@@ -121,11 +121,12 @@ impl Inotify {
     /// Adds an event, unless it is as the last one.
     fn queue(&self, watch: i32, mask: u32, cookie: u32, name: &[u8]) {
         let padded = if name.is_empty() { 0 } else { (name.len() + 1).next_multiple_of(HEAD) };
-        let has_room = self.ram.has_room();
         let mut event = Vec::new();
+        // Caches are asked for what may be taken alone.
+        let has_room = self.events.borrow().len() < EVENTS && self.ram.has_room();
         let mut events = self.events.borrow_mut();
         // With room for one that says that there was none.
-        let fits = events.len() < EVENTS && has_room && events.try_reserve(2).is_ok();
+        let fits = has_room && events.try_reserve(2).is_ok();
         if !fits || event.try_reserve_exact(HEAD + padded).is_err() {
             if events.back().is_none_or(|it| !it.is_empty()) {
                 events.push_back(Vec::new());
