@@ -217,11 +217,17 @@ impl System {
     /// Returns all processes, by number. They may come and go meanwhile: each is looked for when it
     /// is asked for, so that this takes no memory. The end of a process has none.
     pub fn processes(&self) -> impl Iterator<Item = Rc<Process>> {
+        self.those(|_| true)
+    }
+
+    /// The same of those that are `wanted`, which alone cost more than a look.
+    fn those(&self, wanted: impl Fn(&Process) -> bool) -> impl Iterator<Item = Rc<Process>> {
         let mut last = 0;
         core::iter::from_fn(move || {
             let all = self.processes.borrow();
             let next = all.find_index(&last).map_or_else(|it| it, |it| it + 1);
-            let (&id, process) = all.get_indexed(next)?;
+            let mut rest = (next..).map_while(|it| all.get_indexed(it));
+            let (&id, process) = rest.find(|(_, it)| wanted(it))?;
             last = id;
             Some(Rc::clone(process))
         })
@@ -236,13 +242,13 @@ impl System {
     /// Returns the children of a process, by number; those as well that have ended and that it has
     /// not waited for.
     pub fn children(&self, parent: &Process) -> impl Iterator<Item = Rc<Process>> {
-        self.processes().filter(move |it| it.is_child_of(parent))
+        self.those(move |it| it.is_child_of(parent))
     }
 
     /// Sends a signal to all processes of a group. Returns whether there are any.
     pub fn group_signal(&self, group: i32, info: Info) -> bool {
         let mut any = false;
-        for member in self.processes().filter(|it| it.group() == group) {
+        for member in self.those(|it| it.group() == group) {
             // Only real-time signals can be too many.
             let _ = member.send(info);
             any = true;
@@ -268,13 +274,13 @@ impl System {
             let parent = parent(it).filter(|parent| parent.status().is_none());
             parent.is_some_and(|parent| parent.group() != group && parent.session() == it.session())
         };
-        let mut members = self.processes().filter(|it| it.group() == group);
+        let mut members = self.those(|it| it.group() == group);
         !members.any(|it| it.status().is_none() && cares(&it))
     }
 
     /// Hangs up a group that is stopped, and that nobody could let go on any more.
     fn hang_up(&self, group: i32, left: Option<(&Process, Option<&Rc<Process>>)>) {
-        let mut members = self.processes().filter(|it| it.group() == group);
+        let mut members = self.those(|it| it.group() == group);
         if members.any(|it| it.signals.stopped().is_some()) && self.will_be_orphaned(group, left) {
             self.group_signal(group, Info::kernel(Signal::HUP));
             self.group_signal(group, Info::kernel(Signal::CONT));
@@ -314,11 +320,15 @@ impl System {
         let heir = core::iter::successors(process.parent(), |it| it.parent())
             .find(|it| it.controls.reaps.get() && !it.is_over())
             .or_else(|| self.process(1).filter(|it| it.id != process.id));
-        // What a group is to become is asked for once, of many children that are in it.
+        // Where nobody is stopped, all are looked at once. Who is let go on here is not found again.
+        let session = process.session();
         let mut last = None;
-        for child in self.children(process).filter(|it| holds(process, it)) {
-            if last.replace(child.group()) != Some(child.group()) {
-                self.hang_up(child.group(), Some((process, heir.as_ref())));
+        for stopped in self.those(|it| it.session() == session && it.signals.stopped().is_some()) {
+            let group = stopped.group();
+            if last.replace(group) != Some(group)
+                && self.children(process).any(|it| it.group() == group && holds(process, &it))
+            {
+                self.hang_up(group, Some((process, heir.as_ref())));
             }
         }
         for child in self.children(process) {

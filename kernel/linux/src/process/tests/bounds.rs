@@ -109,6 +109,36 @@ fn the_end_of_a_process_hangs_up_groups_alone_that_it_held() {
 }
 
 #[test]
+fn each_group_that_loses_its_holder_is_told_and_no_other() {
+    let first = thread();
+    let (own, system) = (&first.process, &first.system);
+    // A shell, jobs of its own of which every third is stopped, and those of another shell.
+    let [shell, other] = [4, 5].map(|id| child_in(own, &first, [id, id, id]));
+    let jobs = |shell: &Rc<Process>, from: i32| {
+        let job = |id| {
+            let job = child_in(shell, &first, [id, id, shell.id]);
+            let second = child_in(&job, &first, [id + 100, id, shell.id]);
+            if id % 3 == 0 {
+                job.stop(Signal::STOP);
+                second.stop(Signal::STOP);
+            }
+            [job, second]
+        };
+        (from..from + 9).flat_map(job).collect::<Vec<_>>()
+    };
+    let (told, left) = (jobs(&shell, 10), jobs(&other, 20));
+    shell.leave(&Receiver::new(shell.id, Set::EMPTY), Status::exit(0), 0);
+    system.process_ended(&shell, Status::exit(0));
+    for it in told {
+        let (sent, is_told) = (it.signals.shared(), it.group() % 3 == 0);
+        assert_eq!([Signal::HUP, Signal::CONT].map(|it| sent.has(it)), [is_told; 2], "{}", it.id);
+        assert!(it.signals.stopped().is_none(), "{}", it.id);
+    }
+    let unchanged = |it: &Rc<Process>| it.signals.stopped().is_some() == (it.group() % 3 == 0);
+    assert!(left.iter().all(|it| !it.signals.shared().has(Signal::HUP) && unchanged(it)));
+}
+
+#[test]
 fn who_has_ended_lets_nobody_go_on() {
     let first = thread();
     let (own, system) = (&first.process, &first.system);
@@ -250,19 +280,6 @@ fn terminals_and_timers_hold_little_while_memory_is_low_u4() {
     assert_eq!(call(Sysno::timer_settime, &[timer, 0, at + 64, 0]), Ok(0), "to stop it");
     kernel::testing::simulate_memory_use(0);
     assert_eq!(call(Sysno::timer_settime, &[timer, 0, at, 0]), Ok(0));
-}
-
-#[test]
-fn folders_and_texts_of_a_process_are_refused_while_memory_is_low_u4() {
-    kernel::testing::simulate_memory(1 << 22);
-    let first = thread();
-    let files = &first.process.files();
-    let open = descriptor::ProcessFile::open(&*first, &first.process, 0).unwrap();
-    (0..1000).for_each(|_| assert!(files.add(Rc::clone(&open), false, 0).is_ok()));
-    assert_eq!(files.numbers().count(), 1000);
-    let mut text = crate::memory::Text::default();
-    open.file.tell(&mut text).unwrap();
-    assert_eq!(text.0, b"Pid:\t1\nNSpid:\t1\n");
 }
 
 /// Makes files by `call` until that fails, and returns how many and why.
