@@ -135,7 +135,7 @@ pub(super) fn add(system: &Rc<System>) {
     let load = RefCell::new(Load::default());
     proc.add("loadavg", move || {
         let Some(system) = here.upgrade() else { return Vec::new() };
-        let running = system.processes().filter(|it| it.state() == 'R').count();
+        let running: usize = system.processes().map(|it| it.running()).sum();
         let last = system.processes().last().map_or(0, |it| it.id);
         let threads = system.threads();
         let load = load.borrow_mut().after(&Times::of(&system));

@@ -43,9 +43,9 @@ const fn hundredths(ns: u64) -> u64 {
 
 /// The state of a thread, or of the process.
 fn state(process: &Process, thread: Option<&Receiver>) -> char {
-    match (process.state(), thread) {
-        ('R', Some(thread)) if !thread.is_running() => 'S',
-        (state, _) => state,
+    match thread {
+        Some(_) => process.state_of(thread),
+        None => process.state(),
     }
 }
 

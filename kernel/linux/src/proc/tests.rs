@@ -401,6 +401,31 @@ fn a_thread_has_files_of_its_own() {
     assert_eq!(it.text(&format!("{folder}/comm")).as_deref(), Ok("second\n"));
     let stat = it.text(&format!("{folder}/stat")).unwrap();
     assert!(stat.starts_with(&format!("{} (second) S ", id + 7)), "{stat}");
+    // What the processor was taken from could go on, and a process does what its first thread does.
+    let second = process.thread(id + 7).unwrap();
+    let states = || {
+        let state =
+            |path: &str| it.text(path).unwrap().split(") ").nth(1).unwrap()[..1].to_string();
+        let load = it.text("/proc/loadavg").unwrap().split(' ').nth(3).unwrap().to_string();
+        (
+            state(&format!("{folder}/stat")),
+            state("/proc/self/stat"),
+            load.split('/').next().unwrap().to_string(),
+        )
+    };
+    let told = |second: &str, first: &str, load: &str| {
+        (second.to_string(), first.to_string(), load.to_string())
+    };
+    second.begin_slice();
+    assert_eq!(states(), told("R", "S", "1"));
+    second.preempt();
+    second.end_slice();
+    it.thread.signals.begin_slice();
+    assert_eq!(states(), told("R", "R", "2"));
+    second.begin_slice();
+    second.end_slice();
+    assert_eq!(states(), told("S", "R", "1"));
+    it.thread.signals.end_slice();
     assert_eq!(stat.split(' ').count(), 52, "{stat}");
     let write = |path: &str, text: &str| {
         let fd = it.call(Sysno::open, &[it.path(path), abi::O_WRONLY.into()])?;
@@ -459,4 +484,41 @@ fn nothing_is_copied_to_another_file_system_but_by_write() {
         let copied = it.call(Sysno::copy_file_range, &[from, 0, to, 0, 4, 0]);
         assert_eq!(copied, Err(Errno::EXDEV));
     }
+}
+
+#[test]
+fn folders_and_texts_of_a_process_are_refused_while_memory_is_low_u4() {
+    kernel::testing::simulate_memory(1 << 22);
+    let it = Program::new();
+    let epoll = it.call(Sysno::epoll_create1, &[0]).unwrap() as u64;
+    it.thread.memory().put(it.at as u64, &[1_u32, 0, 0]).unwrap();
+    let low = |low: bool| {
+        kernel::testing::simulate_memory_use(if low { (1 << 22) - (1 << 22) / 24 } else { 0 });
+    };
+    let fdinfo = format!("/proc/self/fdinfo/{epoll}");
+    let looks = || {
+        let lines = it.text(&fdinfo).map(|it| it.lines().count());
+        (it.names("/proc/self/fd").map(|it| it.len()), lines)
+    };
+    assert_eq!(looks(), (Ok(1), Ok(4)));
+    low(true);
+    assert_eq!(it.names("/proc/self/fd").map(|it| it.len()), Ok(1), "what is short is there");
+    low(false);
+    for _ in 0..500 {
+        let event = it.call(Sysno::eventfd2, &[0, 0]).unwrap() as u64;
+        it.call(Sysno::epoll_ctl, &[epoll, 1, event, it.at as u64]).unwrap();
+        it.thread.memory().put(it.at as u64, &[1_u32, 0, 0]).unwrap();
+    }
+    assert_eq!(looks(), (Ok(501), Ok(504)));
+    let fd = it.open(&fdinfo, abi::O_RDONLY).unwrap();
+    let folder = it.open("/proc/self/fd", abi::O_RDONLY).unwrap();
+    low(true);
+    assert_eq!(it.read(fd), Err(Errno::ENOMEM));
+    assert_eq!(it.names("/proc/self/fd"), Err(Errno::ENOMEM));
+    assert_eq!(
+        it.call(Sysno::getdents64, &[folder, it.at as u64 + 4096, 4096]),
+        Err(Errno::ENOMEM)
+    );
+    low(false);
+    assert_eq!(it.names("/proc/self/fd").map(|it| it.len()), Ok(503));
 }

@@ -419,14 +419,28 @@ impl Process {
         self.signals.receivers().borrow().iter().find(|it| it.id() == id).cloned()
     }
 
-    /// Returns its state as proc(5) has it: R, S, T, or Z.
+    /// Returns the state of its first thread as proc(5) has it: R, S, T, or Z.
     #[must_use]
     pub fn state(&self) -> char {
+        let receivers = self.signals.receivers().borrow();
+        self.state_of(receivers.first().map(|it| &**it))
+    }
+
+    /// Returns how many of its threads have the processor, or could go on.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        let receivers = self.signals.receivers().borrow();
+        receivers.iter().filter(|it| self.state_of(Some(it)) == 'R').count()
+    }
+
+    /// Returns the state of one of its threads.
+    #[must_use]
+    pub fn state_of(&self, thread: Option<&Receiver>) -> char {
         if self.status.get().is_some() {
             'Z'
         } else if self.signals.stopped().is_some() {
             'T'
-        } else if self.signals.receivers().borrow().iter().any(|it| it.is_running()) {
+        } else if thread.is_some_and(Receiver::is_runnable) {
             'R'
         } else {
             'S'

@@ -56,6 +56,8 @@ pub struct Receiver {
     /// How often it was given the processor, and how often it was taken from it.
     turns: Cell<u64>,
     preempted: Cell<u64>,
+    /// Whether it could go on, since then.
+    ready: Cell<bool>,
     /// The name of the thread, which ends with NUL (`PR_SET_NAME`).
     pub name: Cell<[u8; 16]>,
     /// Number, error code and address of the last exception that it caused.
@@ -80,6 +82,7 @@ impl Receiver {
             since: Cell::new(0),
             turns: Cell::new(0),
             preempted: Cell::new(0),
+            ready: Cell::new(false),
             name: Cell::new([0; 16]),
             trap: Cell::new([0; 3]),
         }
@@ -165,6 +168,7 @@ impl Receiver {
     /// The thread has the processor from now on.
     pub fn begin_slice(&self) {
         self.turns.update(|it| it + 1);
+        self.ready.set(false);
         self.since.set(Instant::now().as_nanos());
     }
 
@@ -179,6 +183,7 @@ impl Receiver {
     /// The processor is taken from it, as others wait.
     pub fn preempt(&self) {
         self.preempted.update(|it| it + 1);
+        self.ready.set(true);
     }
 
     /// Returns how often it was given the processor, and how often it was taken from it.
@@ -193,10 +198,10 @@ impl Receiver {
         self.queue.borrow().set()
     }
 
-    /// Returns whether it has the processor.
+    /// Returns whether it has the processor, or had it taken from it.
     #[must_use]
-    pub const fn is_running(&self) -> bool {
-        self.since.get() != 0
+    pub const fn is_runnable(&self) -> bool {
+        self.since.get() != 0 || self.ready.get()
     }
 
     /// Returns the time for which it ran, in ns.
