@@ -303,7 +303,11 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
         stats.resets += u32::from(end == End::Stuck);
     });
     match end {
-        End::Closed | End::Gone => log::info!("{}: the back end disconnected", state.vif),
+        End::Closed | End::Gone => {
+            log::info!("{}: the back end disconnected", state.vif);
+            // The next one may respond.
+            state.in_vain.set(0);
+        }
         End::Stuck => {
             log::warn!("{}: the back end does not respond: reconnecting", state.vif);
         }

@@ -230,6 +230,27 @@ fn resets_that_bring_no_response_become_rare_n11_k3() {
 }
 
 #[test]
+fn another_back_end_is_reset_as_soon_as_the_first_n11() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open("0").await.unwrap();
+        back.misbehave(Misdeed::TxStuck);
+        let resets = async |seconds: u32| {
+            let before = net.stats().resets;
+            for _ in 0..2 * seconds {
+                rules::transmit(&net, &[1; 60]);
+                sleep(Duration::from_millis(500)).await;
+            }
+            net.stats().resets - before
+        };
+        assert!(resets(100).await > 3);
+        back.restart_in(DomId(3));
+        assert_eq!(resets(9).await, 1);
+        drop(net);
+    });
+}
+
+#[test]
 fn events_that_are_lost_are_found_e7() {
     on_fake(|fake| async move {
         let back = fake.netback(0);
