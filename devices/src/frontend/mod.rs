@@ -254,21 +254,41 @@ async fn log_waiting(name: &str, front: &Frontend) -> Infallible {
     }
 }
 
+/// Limits a line that recurs, which may be logged less and less often (rule K3).
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// When it was logged last, and for how long it is not from then on.
+    last: Cell<Option<(Instant, Duration)>>,
+}
+
+impl Lines {
+    /// Returns whether the line may be logged now, which it is then.
+    pub(crate) fn allow(&self) -> bool {
+        let last = self.last.get();
+        let allowed = last.is_none_or(|(at, silent)| at.elapsed() >= silent);
+        if allowed {
+            let silent = last.map_or(PATIENCE, |(_, silent)| (silent * 2).min(RARELY));
+            self.last.set(Some((Instant::now(), silent)));
+        }
+        allowed
+    }
+}
+
 /// What was said of errors that recur.
 #[derive(Default)]
 struct Said {
-    /// The last one, when, and for how long it is not repeated.
-    last: Option<(Error, Instant, Duration)>,
+    last: Option<Error>,
+    lines: Lines,
 }
 
 impl Said {
-    /// Logs an error, the same one less and less often (rule K3).
-    fn say(&mut self, name: &str, error: Error) {
-        let again = self.last.filter(|it| it.0 == error);
-        if again.is_none_or(|(_, at, silent)| at.elapsed() >= silent) {
-            log::warn!("{name}: {error}");
-            let silent = again.map_or(PATIENCE, |it| (it.2 * 2).min(RARELY));
-            self.last = Some((error, Instant::now(), silent));
+    /// Logs an error and what is done about it, the same one less and less often.
+    fn say(&mut self, name: &str, error: Error, next: &str) {
+        if self.last.replace(error) != Some(error) {
+            self.lines = Lines::default();
+        }
+        if self.lines.allow() {
+            log::warn!("{name}: {error}: {next}");
         }
     }
 }
@@ -295,18 +315,31 @@ pub(crate) async fn follow<T>(
 /// Connects device `id`, and connects it again, until it is dropped or broken.
 pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
     let (class, name) = (D::CLASS, driver.name());
-    let watch = xenstore::watch(&format!("device/{class}/{id}"));
+    let path = format!("device/{class}/{id}");
+    let mut setting = Some(xenstore::watch(&path));
     let mut found = Some(Frontend::find(class, id).await);
-    let watch = match watch.await {
-        Ok(watch) => watch,
-        Err(error) => {
-            log::error!("{name}: {error}");
-            return trouble(driver, error.into());
-        }
-    };
+    let mut kept = None;
     let mut pause = FASTEST;
     let mut said = Said::default();
     while !driver.is_broken() {
+        let Some(watch) = &kept else {
+            let made = match setting.take() {
+                Some(first) => first.await,
+                None => xenstore::watch(&path).await,
+            };
+            match made {
+                Ok(watch) => kept = Some(watch),
+                Err(error) => {
+                    said.say(name, error.into(), "waiting until its nodes can be watched");
+                    trouble(driver, error.into());
+                    sleep(pause).await;
+                    pause = (pause * 2).min(SLOWEST);
+                    // By then, it may be another one.
+                    found = None;
+                }
+            }
+            continue;
+        };
         let next = match found.take() {
             Some(found) => found,
             None => Frontend::find(class, id).await,
@@ -317,15 +350,19 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
                 let mut error = error;
                 if error == xenstore::Error::Refused(Errno::ENOENT) {
                     // Only the toolstack removes and adds a device; the watch reports both.
-                    pause = FASTEST;
                     trouble(driver, Error::Gone);
                     match watch.changed().await {
-                        Ok(()) => continue,
+                        Ok(()) => {
+                            pause = FASTEST;
+                            continue;
+                        }
                         Err(failed) => error = failed,
                     }
+                    // It is lost, as where it could not be set again after a restoration.
+                    kept = None;
                 }
                 // Nothing is known of the device, which may be there all the same.
-                said.say(name, error.into());
+                said.say(name, error.into(), "waiting until xenstore tells of its nodes");
                 if matches!(error, xenstore::Error::Missing | xenstore::Error::Broken) {
                     trouble(driver, error.into());
                 }
@@ -335,42 +372,60 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
             }
         };
         let begun = Instant::now();
-        let connecting = core::pin::pin!(driver.connect(&front, &watch));
-        let waiting = core::pin::pin!(log_waiting(name, &front));
-        let connected = match select(connecting, waiting).await {
-            Either::First(connected) => connected,
-            Either::Second(never) => match never {},
+        let connected = {
+            let connecting = core::pin::pin!(driver.connect(&front, watch));
+            let waiting = core::pin::pin!(log_waiting(name, &front));
+            match select(connecting, waiting).await {
+                Either::First(connected) => connected,
+                Either::Second(never) => match never {},
+            }
         };
         match connected {
             Ok(Outcome::Reached) => {
                 driver.trouble().set(None);
                 said = Said::default();
-                let end = driver.supervise(&front, &watch).await;
+                let end = driver.supervise(&front, watch).await;
                 driver.disconnect(&front, end).await;
             }
             Ok(Outcome::Gone) => {}
             // The removal of a device makes any step fail.
             Err(_) if front.is_current().await == Ok(false) => {}
             Err(error) => {
-                said.say(name, error);
+                said.say(name, error, "trying again");
                 if error != Error::Closed {
                     trouble(driver, error);
                 }
                 // A back end that connected, or closes, begins anew only after it has closed.
-                select(close(&front, End::Stuck), gone(&front, &watch)).await;
+                select(close(&front, End::Stuck), removed(&front, watch)).await;
             }
         }
         // A back end that keeps connecting and closing does not keep us busy (rules K3, X12).
         if begun.elapsed() > SLOWEST {
             pause = FASTEST;
         }
-        let removed = async {
-            if gone(&front, &watch).await.is_err() {
-                core::future::pending::<()>().await;
+        let lost = {
+            let mut gone = core::pin::pin!(gone(&front, watch));
+            let mut sleeping = core::pin::pin!(sleep(pause));
+            match select(sleeping.as_mut(), gone.as_mut()).await {
+                Either::First(()) | Either::Second(Ok(())) => false,
+                Either::Second(Err(_)) => {
+                    sleeping.await;
+                    true
+                }
             }
         };
-        select(sleep(pause), removed).await;
+        if lost {
+            // With a watch that is lost, no step of a negotiation succeeds.
+            kept = None;
+        }
         pause = (pause * 2).min(SLOWEST);
+    }
+}
+
+/// Completes when the device was removed or replaced, and that can be told.
+async fn removed(front: &Frontend, watch: &Watch) {
+    if gone(front, watch).await.is_err() {
+        core::future::pending::<()>().await;
     }
 }
 
@@ -452,6 +507,38 @@ pub(crate) async fn close(front: &Frontend, end: End) {
             .await
     };
     let _ = timeout(PATIENCE / 2, closing).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::task::block_on;
+
+    #[test]
+    fn a_line_that_recurs_becomes_rare_k3() {
+        kernel::testing::simulate_time();
+        let lines = Lines::default();
+        let day = async {
+            let mut said = 0;
+            for _ in 0..24 * 60 * 60 / 31 {
+                said += u32::from(lines.allow());
+                sleep(Duration::from_secs(31)).await;
+            }
+            said
+        };
+        let said = block_on(day);
+        assert!((100..150).contains(&said), "{said} in a day");
+    }
+
+    #[test]
+    fn another_error_is_said_at_once_k3() {
+        kernel::testing::simulate_time();
+        let mut said = Said::default();
+        for error in [Error::Gone, Error::Closed, Error::Gone] {
+            said.say("vif 0", error, "trying again");
+            assert!(!said.lines.allow(), "it was said");
+        }
+    }
 }
 
 #[cfg(test)]
