@@ -348,13 +348,19 @@ impl Block for Blkfront {
     }
 
     async fn discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
-        self.check(|info| info.check_discard(sector, count))?;
+        let unit = self.check(|info| info.check_discard(sector, count))?;
+        let size = self.state.info.get().sector_size;
         let (mut sector, mut left) = (sector, count);
         while left > 0 {
             let now = left.min(most_discarded(self.state.info.get()));
-            // With another connection, the device may be another one.
-            let factor = self.check(|info| info.check_discard(sector, now))?;
-            self.send(Op::Discard, sector * factor, now * factor).await?;
+            self.check(|info| {
+                // With another connection, the device may be another one.
+                if info.sector_size != size {
+                    return Err(ErrorKind::Gone);
+                }
+                info.check_discard(sector, now)
+            })?;
+            self.send(Op::Discard, sector * unit, now * unit).await?;
             (sector, left) = (sector + now, left - now);
         }
         Ok(())

@@ -103,9 +103,8 @@ pub(super) async fn run(state: Rc<State>, id: String) {
 
 /// Checks the ring and its timeouts once a second while needed (rules B10, E7).
 async fn watchdog(state: &State) {
-    // Responses pending at the last check, whether one was overdue then, and since when there is no
-    // connection.
-    let (mut waited, mut late, mut away) = (0, false, None);
+    // Responses pending at the last check, and whether one was overdue then.
+    let (mut waited, mut late) = (0, false);
     loop {
         poll_fn(|context| {
             let connection = state.connection.borrow();
@@ -119,31 +118,47 @@ async fn watchdog(state: &State) {
         .await;
         sleep(CHECK_INTERVAL).await;
         if let Some(connection) = state.connection.borrow_mut().as_mut() {
-            away = None;
             waited = check(state, connection, waited);
             // A domain that was paused meanwhile finds the responses on the ring, or the back end, whose
             // host was, has a second more for them.
-            let limit = connection.patience();
-            let overdue = waited == 0 && connection.is_late(limit);
-            if core::mem::replace(&mut late, overdue) && overdue && !state.late.replace(true) {
-                let name = &state.name;
-                log::error!("{name}: the back end did not respond within {limit:?}: reconnecting");
-                state.supervisor.wake();
+            let overdue = connection.is_overdue();
+            if core::mem::replace(&mut late, overdue) && overdue {
+                judge(state, connection);
             }
             continue;
         }
         late = false;
-        let since = *away.get_or_insert_with(Instant::now);
-        if since.elapsed() >= AWAY && state.refusal().is_none() {
+        let since = state.disconnected.get();
+        if since.is_some_and(|since| since.elapsed() >= AWAY) && state.refusal().is_none() {
             log::error!("{}: disconnected, requests fail until it is back", state.name);
             state.fail(ErrorKind::Gone, false);
         }
     }
 }
 
+/// Ends the connection if a response is still overdue once all that are on the ring are taken: others
+/// that nothing announces do not put that off.
+fn judge(state: &State, connection: &mut Connection) {
+    let taken = connection.reap(&mut state.queue.borrow_mut());
+    state.wake_answered();
+    state.driver.wake();
+    if let Err(violation) = taken {
+        return state.broken(violation);
+    }
+    if !connection.is_overdue() || state.late.replace(true) {
+        return;
+    }
+    // One that an app keeps asking keeps silent every 31 s (rule K3).
+    if state.lines.allow() {
+        let (name, seconds) = (&state.name, connection.oldest().as_secs());
+        log::error!("{name}: the back end has not responded for {seconds} s: reconnecting");
+    }
+    state.supervisor.wake();
+}
+
 /// Checks the ring once; returns the number of pending responses.
 fn check(state: &State, connection: &mut Connection, waited: u32) -> u32 {
-    if connection.is_late(SLOW) && !connection.notify_again() {
+    if connection.oldest() >= SLOW && !connection.notify_again() {
         // The back end closed its port (rule E8); a new connection has another one.
         state.port_closed.set(true);
         state.supervisor.wake();
@@ -298,7 +313,9 @@ impl Driver for State {
         connection.draining = self.is_quiet();
         self.connection.replace(Some(connection));
         self.away.set(false);
+        self.disconnected.set(None);
         self.count(|stats| stats.connections += 1);
+        let before = self.info.get();
         self.info.update(|info| Info {
             sector_size: size.sector,
             sectors: size.sectors,
@@ -310,7 +327,8 @@ impl Driver for State {
         });
         let (name, pages) = (&self.name, 1 << order);
         log::debug!("{name}: connected: {size:?}, {abilities:?}, a ring of {pages} pages");
-        if abilities.flush.is_none() && !read_only {
+        // Not again with each connection (rule K3).
+        if abilities.flush.is_none() && !read_only && (before.generation == 0 || before.flush) {
             log::warn!("{name}: the back end cannot flush: no write is known to be durable");
         }
         self.wake_answered();
@@ -365,15 +383,18 @@ impl Driver for State {
             true => Ok(()),
             false => connection.reap(&mut self.queue.borrow_mut()),
         };
-        self.queue.borrow_mut().park(&mut connection.pools);
-        if self.late.take() {
+        let can_flush = connection.abilities().flush.is_some();
+        self.queue.borrow_mut().park(&mut connection.pools, can_flush);
+        self.disconnected.set(Some(Instant::now()));
+        let late = self.late.take();
+        if late {
             self.queue.borrow_mut().fail(ErrorKind::TimedOut);
         }
         self.count(|stats| Self::add(stats, connection.counters()));
         if let Err(violation) = last {
             self.broken(violation);
         }
-        if end != End::Broken {
+        if end != End::Broken && !late {
             log::info!("{}: the back end disconnected", self.name);
         }
         // Whoever has an answer does not wait for xenstore.

@@ -25,6 +25,9 @@ const LATE: Duration = Duration::from_secs(30);
 /// memory for one, and others wait behind it.
 const LATE_FLUSH: Duration = Duration::from_secs(120);
 
+/// The same with any number of flushes and discards ahead.
+const LATEST: Duration = LATE_FLUSH.saturating_add(LATE);
+
 /// The counts of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -61,6 +64,13 @@ struct Sent {
     since: Instant,
 }
 
+impl Sent {
+    /// Returns whether others may have to wait long behind it.
+    const fn takes_long(&self) -> bool {
+        matches!(self.op, OP_FLUSH_DISKCACHE | OP_WRITE_BARRIER | OP_DISCARD)
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -80,6 +90,8 @@ pub(super) struct Connection {
     segments: heapless::Vec<Segment, INDIRECT_MAX>,
     /// Whether only flushes are put on the ring, as the connection is about to end.
     pub(super) draining: bool,
+    /// When a flush or a discard was answered last: what waited behind it has its time from then.
+    long_answered: Option<Instant>,
     counters: Counters,
 }
 
@@ -111,6 +123,7 @@ impl Connection {
             indirect_free: Vec::new(),
             segments: heapless::Vec::new(),
             draining: false,
+            long_answered: None,
             counters: Counters::default(),
         })
     }
@@ -135,16 +148,20 @@ impl Connection {
         self.ring.pending().map_err(|_| Violation::Index)
     }
 
-    /// Returns how long the back end may take now for what is on the ring.
-    pub(super) fn patience(&self) -> Duration {
-        let takes_long =
-            |sent: &Sent| matches!(sent.op, OP_FLUSH_DISKCACHE | OP_WRITE_BARRIER | OP_DISCARD);
-        if self.sent.iter().flatten().any(takes_long) { LATE_FLUSH } else { LATE }
+    /// Returns whether a response took longer than the back end may (rule B10).
+    pub(super) fn is_overdue(&self) -> bool {
+        let limit =
+            if self.sent.iter().flatten().any(Sent::takes_long) { LATE_FLUSH } else { LATE };
+        self.sent.iter().flatten().any(|sent| {
+            let from = self.long_answered.map_or(sent.since, |at| at.max(sent.since));
+            from.elapsed() >= limit || sent.since.elapsed() >= LATEST
+        })
     }
 
-    /// Returns whether a response is overdue by `limit`.
-    pub(super) fn is_late(&self, limit: Duration) -> bool {
-        self.sent.iter().flatten().any(|sent| sent.since.elapsed() >= limit)
+    /// Returns how long the oldest slot in flight has been without a response.
+    pub(super) fn oldest(&self) -> Duration {
+        let all = self.sent.iter().flatten().map(|sent| sent.since.elapsed());
+        all.max().unwrap_or_default()
     }
 
     /// Wakes the tasks that wait for an event, as if one had come.
@@ -195,6 +212,9 @@ impl Connection {
                 || (sent.indirect.is_some() && response.operation == OP_INDIRECT);
             if !is_echo {
                 return Err(Violation::Operation);
+            }
+            if sent.takes_long() {
+                self.long_answered = Some(Instant::now());
             }
             self.ids.push(response.id as u16);
             self.indirect_free.extend(sent.indirect);

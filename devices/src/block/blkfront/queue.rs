@@ -7,8 +7,17 @@ use crate::block::ErrorKind;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use kernel::time::Instant;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
+
+/// The age at which a request fails when a connection ends, of those that came and went without a
+/// response to it (rule B10).
+const OLD: Duration = Duration::from_secs(300);
+
+/// The fewest connections that did, besides: a domain that was saved is older once it is restored.
+const PARKS: u8 = 3;
 
 /// The stage of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +59,9 @@ pub(super) struct Entry {
     waker: Option<Waker>,
     /// Its sequence number.
     number: u64,
+    /// When it was asked for, and the number of connections that ended without a response to it.
+    asked: Instant,
+    parks: u8,
 }
 
 /// All requests.
@@ -59,8 +71,8 @@ pub(super) struct Queue {
     free: Vec<u16>,
     /// Requests to be put on the ring, in order.
     waiting: VecDeque<u16>,
-    /// Requests of a former connection that have no pages of this one yet, in order. New reads and
-    /// writes begin behind them.
+    /// Requests of a former connection that have no pages of this one yet, in order. New ones begin
+    /// behind them.
     parked: VecDeque<u16>,
     /// Wakers to call once nothing is borrowed.
     woken: Vec<Waker>,
@@ -73,13 +85,33 @@ pub(super) struct Queue {
     /// The number of failed writes and flushes, and of those that a flush reported.
     failures: u64,
     reported: u64,
+    /// Whether writes may have been lost, and nobody was told of that yet.
+    untold: bool,
     /// The number of times that writes may have been lost with the back end.
     lost: u32,
 }
 
 impl Queue {
-    /// Adds a request. Reads and writes get their pages next.
+    /// Adds a request behind all others (rule B11). Reads and writes get their pages next.
     pub(super) fn add(&mut self, op: Op, sector: u64, count: u64) -> Result<u16, ErrorKind> {
+        let id = self.enter(op, sector, count)?;
+        // There is room, as for all entries.
+        match self.is_parked() {
+            true => self.parked.push_back(id),
+            false => self.waiting.push_back(id),
+        }
+        Ok(id)
+    }
+
+    /// Adds a flush ahead of all that waits.
+    pub(super) fn add_flush(&mut self) -> Result<u16, ErrorKind> {
+        let id = self.enter(Op::Flush, 0, 0)?;
+        self.waiting.push_front(id);
+        Ok(id)
+    }
+
+    /// Makes the entry of a request.
+    fn enter(&mut self, op: Op, sector: u64, count: u64) -> Result<u16, ErrorKind> {
         let id = match self.free.pop() {
             Some(id) => id,
             None => {
@@ -101,19 +133,14 @@ impl Queue {
             self.free.push(id);
             return Err(ErrorKind::Exhausted);
         }
-        self.waiting.push_back(id);
         self.count += 1;
         let entry = &mut self.entries[usize::from(id)];
         (entry.op, entry.sector, entry.count) = (op, sector, count);
         entry.stage = Stage::Waiting;
         (entry.abandoned, entry.number) = (false, self.count);
+        (entry.asked, entry.parks) = (Instant::now(), 0);
         entry.reset();
         Ok(id)
-    }
-
-    /// Moves the last waiting request to the front.
-    pub(super) fn prioritize_last(&mut self) {
-        self.waiting.rotate_right(1);
     }
 
     pub(super) fn entry(&self, id: u16) -> &Entry {
@@ -205,7 +232,7 @@ impl Queue {
     }
 
     /// Completes a request.
-    fn finish(&mut self, id: u16, result: Result<(), ErrorKind>, pools: Option<&mut Pools>) {
+    fn finish(&mut self, id: u16, result: Result<(), ErrorKind>, mut pools: Option<&mut Pools>) {
         let entry = &mut self.entries[usize::from(id)];
         match (entry.op, result) {
             (Op::Write, Ok(())) => self.written += 1,
@@ -215,9 +242,17 @@ impl Queue {
             // flush of the driver's own, or one that nobody waits for any more.
             (Op::Flush, Err(ErrorKind::Failed)) if self.written != self.flushed => {
                 self.failures += 1;
+                self.untold = true;
                 self.lost = self.lost.wrapping_add(1);
             }
             _ => {}
+        }
+        // Nobody reads the pages any more, also where nobody takes the result for long.
+        if let Some(pools) = pools.as_deref_mut()
+            && (entry.op == Op::Write || result.is_err())
+        {
+            self.pages_returned |= !entry.pages.is_empty();
+            pools.of(entry.op).give(&mut entry.pages);
         }
         entry.stage = Stage::Done(result);
         self.woken.extend(entry.waker.take());
@@ -273,7 +308,10 @@ impl Queue {
             // A request on the ring uses its pages until the response.
             Stage::Waiting if entry.slots == 0 => {
                 self.waiting.retain(|&other| other != id);
+                let parked = self.parked.len();
                 self.parked.retain(|&other| other != id);
+                // Others may have waited behind it alone.
+                self.pages_returned |= self.parked.len() != parked;
             }
             _ => return,
         }
@@ -285,23 +323,25 @@ impl Queue {
         core::mem::replace(&mut self.pages_returned, false)
     }
 
-    /// Returns whether a flush has still to report that writes failed or may be lost.
-    pub(super) const fn has_to_tell(&self) -> bool {
-        self.failures != self.reported
+    /// Returns whether writes may have been lost, and nobody was told of that yet.
+    pub(super) const fn is_untold(&self) -> bool {
+        self.untold
     }
 
     /// Returns the result of a flush, which failed writes and flushes before it turn into an error
     /// (rules B8, B9).
     pub(super) const fn judge(&mut self, result: Result<(), ErrorKind>) -> Result<(), ErrorKind> {
-        if !self.has_to_tell() {
+        if self.failures == self.reported {
             return result;
         }
         self.reported = self.failures;
+        self.untold = false;
         Err(ErrorKind::Failed)
     }
 
-    /// Saves the requests without a response, and their data, for the next connection.
-    pub(super) fn park(&mut self, pools: &mut Pools) {
+    /// Saves the requests without a response, and their data, for the next connection. Those that
+    /// several had no response to for long fail. `can_flush` tells whether this one could flush.
+    pub(super) fn park(&mut self, pools: &mut Pools, can_flush: bool) {
         self.waiting.clear();
         self.parked.clear();
         for id in 0..self.entries.len() as u16 {
@@ -326,8 +366,13 @@ impl Queue {
                 Stage::Done(_) => {}
                 _ if entry.abandoned => self.release(id, None),
                 _ if !kept => self.finish(id, Err(ErrorKind::Exhausted), None),
+                _ if entry.parks >= PARKS && entry.asked.elapsed() >= OLD => {
+                    entry.next = None;
+                    self.finish(id, Err(ErrorKind::TimedOut), None);
+                }
                 _ => {
                     entry.reset();
+                    entry.parks = entry.parks.saturating_add(1);
                     entry.stage = Stage::Waiting;
                     // There is room, as each was in the queue before.
                     self.parked.push_back(id);
@@ -339,8 +384,10 @@ impl Queue {
         // Writes that were not flushed may be lost with the back end (rule B8).
         if self.is_dirty() {
             self.flushed = self.written;
-            self.failures += 1;
             self.lost = self.lost.wrapping_add(1);
+            // Nobody could rely on more where the disk cannot flush, which is said at open.
+            self.failures += u64::from(can_flush);
+            self.untold |= can_flush;
         }
     }
 
@@ -418,7 +465,7 @@ impl Queue {
 }
 
 impl Entry {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
             op: Op::Flush,
             sector: 0,
@@ -435,6 +482,8 @@ impl Entry {
             abandoned: false,
             waker: None,
             number: 0,
+            asked: Instant::now(),
+            parks: 0,
         }
     }
 

@@ -1,7 +1,6 @@
 //! Leaves a disk in order: before the domain is suspended, before another image of the machine goes on
 //! with it, and when the back end is about to close.
 
-use super::Op;
 use super::state::{Request, SLOW, State};
 use crate::frontend::waiters::Worker;
 use alloc::rc::Rc;
@@ -59,7 +58,13 @@ pub(super) async fn leave_in(state: &State, part: &mut Part, phase: Phase) -> Op
     }
     match phase {
         // The next image would read something else, or lose it with the power.
-        Phase::Save if state.may_lose() => part.failed(),
+        Phase::Save if state.may_lose() => {
+            log::warn!(
+                "{}: not handed over, as what was written may be lost: the next flush tells",
+                state.name
+            );
+            part.failed();
+        }
         _ => part.done(None),
     }
     None
@@ -103,10 +108,10 @@ impl State {
         self.queue.borrow().is_dirty() && self.info.get().flush
     }
 
-    /// Returns whether something that was written is not durable, also where nobody was told yet: only
-    /// this image knows, and tells with the next flush.
+    /// Returns whether something that was written is not durable, and could be, or may be lost where
+    /// nobody was told yet: only this image knows, and tells with the next flush.
     pub(super) fn may_lose(&self) -> bool {
-        self.is_dirty() || self.queue.borrow().has_to_tell()
+        self.is_dirty() || self.queue.borrow().is_untold()
     }
 
     /// Flushes, if something was written since the last time, ahead of what waits.
@@ -116,8 +121,7 @@ impl State {
                 return;
             }
             let mut queue = self.queue.borrow_mut();
-            let Ok(id) = queue.add(Op::Flush, 0, 0) else { return };
-            queue.prioritize_last();
+            let Ok(id) = queue.add_flush() else { return };
             id
         };
         let request = Request { state: self, id };

@@ -4,13 +4,14 @@ use super::connection::{Connection, Counters};
 use super::queue::Queue;
 use super::{Op, PIECE, Stats, Violation};
 use crate::block::{ErrorKind, Info};
-use crate::frontend;
 use crate::frontend::waiters::{Waiters, Worker};
+use crate::frontend::{self, Lines};
 use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::Waker;
 use core::time::Duration;
+use kernel::time::Instant;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
 
@@ -27,10 +28,14 @@ pub(super) struct State {
     pub(super) over: Cell<Option<ErrorKind>>,
     /// Whether the disk was removed; it may come back.
     pub(super) away: Cell<bool>,
+    /// When the last connection ended, while there is no other one.
+    pub(super) disconnected: Cell<Option<Instant>>,
     /// Whether the back end closed its port.
     pub(super) port_closed: Cell<bool>,
     /// Whether it did not respond in time, so that the requests of this connection fail.
     pub(super) late: Cell<bool>,
+    /// Limits the lines about that.
+    pub(super) lines: Lines,
     /// Why it cannot be connected.
     pub(super) trouble: Cell<Option<frontend::Error>>,
     pub(super) queue: RefCell<Queue>,
@@ -71,6 +76,8 @@ impl State {
             away: Cell::new(false),
             port_closed: Cell::new(false),
             late: Cell::new(false),
+            disconnected: Cell::new(None),
+            lines: Lines::default(),
             queue: RefCell::default(),
             connection: RefCell::default(),
             settling: Cell::new(false),

@@ -402,6 +402,109 @@ fn a_flush_and_what_waits_behind_it_have_two_minutes_b10() {
 }
 
 #[test]
+fn what_waited_behind_a_flush_has_its_time_from_the_answer_to_that_b10() {
+    for (takes, result) in [(10, Ok(())), (40, Err(ErrorKind::TimedOut))] {
+        on_disk(async |_, back, disk| {
+            back.misbehave(Misdeed::Stuck);
+            let both = join(disk.flush(), async {
+                let result = disk.read(0, &mut [0; 512]).await;
+                (result, Instant::now())
+            });
+            let begun = Instant::now();
+            let ((flush, (read, at)), ()) = join(both, async {
+                sleep(SECOND * 100).await;
+                back.answer(1);
+                sleep(SECOND * takes).await;
+                back.behave();
+            })
+            .await;
+            assert_eq!((flush, read), (Ok(()), result), "{takes} s");
+            let at = at.saturating_duration_since(begun);
+            assert!(at < SECOND * 100 + SECOND * 33, "{at:?}");
+        });
+    }
+}
+
+#[test]
+fn flushes_without_end_do_not_put_a_timeout_off_b10() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        back.answer_in_reverse(true);
+        let begun = Instant::now();
+        let mut read = pin!(async { disk.read(0, &mut [0; 512]).await });
+        assert!(timeout(MOMENT * 5, read.as_mut()).await.is_err());
+        let flushes = async {
+            loop {
+                let (flush, ()) = join(disk.flush(), async {
+                    sleep(SECOND * 20).await;
+                    back.answer(1);
+                })
+                .await;
+                if flush.is_err() {
+                    return;
+                }
+            }
+        };
+        let (read, ()) = timeout(SECOND * 400, join(read, flushes)).await.expect("it ends");
+        assert_eq!(read, Err(ErrorKind::TimedOut));
+        assert!((SECOND * 149..SECOND * 175).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn answers_to_others_that_nothing_announces_do_not_put_a_timeout_off_b10() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        back.misbehave(Misdeed::LoseEvents);
+        back.answer_in_reverse(true);
+        let begun = Instant::now();
+        let mut old = pin!(async { disk.write(0, &[1; 512]).await });
+        assert!(timeout(MOMENT * 5, old.as_mut()).await.is_err());
+        let others = async {
+            loop {
+                let (read, ()) = join(async { disk.read(8, &mut [0; 512]).await }, async {
+                    sleep(MOMENT * 5).await;
+                    back.answer(1);
+                })
+                .await;
+                if read.is_err() {
+                    return;
+                }
+            }
+        };
+        let (old, ()) = timeout(SECOND * 100, join(old, others)).await.expect("it ends");
+        assert_eq!(old, Err(ErrorKind::TimedOut));
+        assert!(begun.elapsed() < SECOND * 36, "{:?}", begun.elapsed());
+        assert!(disk.stats().lost_events > 5);
+    });
+}
+
+#[test]
+fn a_back_end_that_comes_and_goes_does_not_put_a_timeout_off_b10() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        let begun = Instant::now();
+        let written = async {
+            let result = timeout(SECOND * 600, disk.write(0, &[1; 512])).await;
+            (result, begun.elapsed())
+        };
+        let restarts = async {
+            for _ in 0..16 {
+                sleep(SECOND * 25).await;
+                back.restart_in(DomId(0));
+            }
+        };
+        let ((result, took), ()) = join(written, restarts).await;
+        assert_eq!(result, Ok(Err(ErrorKind::TimedOut)));
+        assert!((SECOND * 300..SECOND * 331).contains(&took), "{took:?}");
+        back.behave();
+        sleep(SECOND * 11).await;
+        assert_eq!(disk.write(0, &[1; 512]).await, Ok(()));
+        assert!(disk.stats().connections > 10);
+    });
+}
+
+#[test]
 fn a_disk_whose_host_was_paused_has_a_second_to_answer_b10() {
     on_disk(async |_, back, disk| {
         back.misbehave(Misdeed::Stuck);
@@ -452,6 +555,34 @@ fn what_was_not_answered_is_asked_again_in_order_and_first_b11() {
 }
 
 #[test]
+fn what_is_asked_without_a_connection_comes_behind_what_was_before_b11() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        let mut written = pin!(disk.write(0, &[5; 4096]));
+        assert!(timeout(MOMENT * 5, written.as_mut()).await.is_err());
+        back.unplug();
+        sleep(SECOND).await;
+        assert!(disk.state.connection.borrow().is_none());
+        drop(back.requests());
+        let later = async {
+            let later = join(disk.discard(0, 8), disk.flush());
+            let (later, ()) = join(later, async {
+                sleep(SECOND).await;
+                back.behave();
+                back.plug();
+            })
+            .await;
+            later
+        };
+        let (written, later) = join(written, later).await;
+        assert_eq!((written, later), (Ok(()), (Ok(()), Ok(()))));
+        let operations: Vec<_> = asked(back).iter().map(|it| it.0).collect();
+        assert_eq!(operations, [OP_WRITE, OP_DISCARD, OP_FLUSH_DISKCACHE]);
+        assert_eq!(back.bytes()[..4096], [0; 4096], "it was discarded last");
+    });
+}
+
+#[test]
 fn a_read_that_was_answered_survives_its_connection_b11() {
     on_disk(async |_, back, disk| {
         disk.write(0, &[6; 4096]).await.unwrap();
@@ -492,6 +623,24 @@ fn a_discard_that_is_not_aligned_is_refused_here_b13() {
         let units = |number: u64| number * unit * 8;
         let all = [(1, 341), (342, 341), (683, 18)];
         assert_eq!(asked(back), all.map(|(at, count)| (OP_DISCARD, units(at), units(count))));
+    });
+    // Nor are the rest's sectors those of another disk.
+    on_fake(|fake| async move {
+        let back = fake.blkback(XVDA);
+        back.offer("sectors", &(8_u64 << 21).to_string());
+        let disk = Blkfront::open("xvda").await.unwrap();
+        back.misbehave(Misdeed::Stuck);
+        let count = 2 << 21;
+        let (discarded, ()) = join(disk.discard(0, count), async {
+            sleep(MOMENT * 5).await;
+            back.offer("sector-size", "4096");
+            back.restart_in(DomId(0));
+            back.behave();
+        })
+        .await;
+        assert_eq!(discarded, Err(ErrorKind::Gone));
+        assert_eq!((disk.info().sector_size, disk.info().generation), (4096, 2));
+        assert!(asked(back).iter().all(|it| *it == (OP_DISCARD, 0, 1 << 21)));
     });
     with_disk(
         |back| back.withhold("feature-discard"),

@@ -44,6 +44,7 @@ pub(in crate::fake) struct Backend {
     pub(super) script: Script<Misdeed>,
     pub(super) reversed: bool,
     pub(super) slow: bool,
+    pub(super) answers: usize,
 }
 
 impl Backend {
@@ -59,6 +60,7 @@ impl Backend {
             script: Script::default(),
             reversed: false,
             slow: false,
+            answers: 0,
         };
         backend.plug_in(&mut host.store);
         backend
@@ -182,6 +184,7 @@ impl Peer for Backend {
             rules,
             reversed: self.reversed,
             slow: self.slow,
+            answers: &mut self.answers,
             disk: &mut self.disk,
             requests: &mut self.requests,
             mappings: &mut self.mappings,

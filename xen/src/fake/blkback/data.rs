@@ -51,6 +51,8 @@ pub(super) struct Work<'a> {
     pub(super) rules: [u64; 7],
     pub(super) reversed: bool,
     pub(super) slow: bool,
+    /// How many to answer although it is stuck.
+    pub(super) answers: &'a mut usize,
     pub(super) disk: &'a mut Vec<u8>,
     pub(super) requests: &'a mut Vec<Request>,
     pub(super) mappings: &'a mut usize,
@@ -231,10 +233,15 @@ impl Link {
 
     /// Answers what was asked.
     fn answer(&mut self, work: &mut Work<'_>) -> bool {
-        if self.owed.is_empty() || work.script.has(|it| *it == Misdeed::Stuck) {
+        let mut count = self.owed.len();
+        if work.script.has(|it| *it == Misdeed::Stuck) {
+            count = count.min(std::mem::take(work.answers));
+        }
+        if count == 0 {
             return false;
         }
-        let mut owed = std::mem::take(&mut self.owed);
+        let from = if work.reversed { self.owed.len() - count } else { 0 };
+        let mut owed: Vec<_> = self.owed.drain(from..from + count).collect();
         if work.reversed {
             owed.reverse();
         }

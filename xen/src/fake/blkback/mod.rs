@@ -113,6 +113,11 @@ impl<'a> Blkback<'a> {
         self.with(|backend, _| backend.reversed = reversed);
     }
 
+    /// Answers `count` of the requests that it owes an answer, although it is stuck.
+    pub fn answer(self, count: usize) {
+        self.with(|backend, _| backend.answers += count);
+    }
+
     /// Takes only one request in each step.
     pub fn take_one_at_a_time(self, slow: bool) {
         self.with(|backend, _| backend.slow = slow);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::frontend::testing::suspend;
-use kernel::suspend::Participant;
+use kernel::suspend::{Outcome, Participant};
 use kernel::update::{Part, Phase};
 use std::format;
 use xen::DomId;
@@ -133,6 +133,64 @@ fn what_a_new_connection_has_no_pages_for_at_once_waits_for_them_b11_r8() {
         let old = [10, 12, 14].map(|at| (OP_WRITE, at)).into_iter();
         let old = old.chain([1, 3, 5].map(|at| (OP_READ, at)));
         assert_eq!(order, old.chain([(OP_READ, 12)]).collect::<Vec<_>>());
+    });
+}
+
+/// Opens a disk with few pages, all of which requests in flight that nobody looks after then hold; `test`
+/// goes on with the number of sectors of each of these.
+fn on_full_disk(test: impl AsyncFnOnce(Blkback<'_>, &Blkfront, u64)) {
+    // A pool of 64 pages.
+    kernel::testing::simulate_memory(2 << 20);
+    on_disk(async |_, back, disk| test(back, &disk, 64 << 1).await);
+}
+
+#[test]
+fn a_write_that_was_answered_holds_no_pages_though_nobody_looks_after_it() {
+    on_full_disk(async |back, disk, sectors| {
+        let content = vec![7; sectors as usize * 512];
+        let write = |number: u64| disk.write(2 * number * sectors, &content);
+        let mut writes = pin!(join_array([0, 1, 2, 3].map(write)));
+        back.misbehave(Misdeed::Stuck);
+        assert!(timeout(MOMENT, writes.as_mut()).await.is_err());
+        back.behave();
+        sleep(SECOND).await;
+        let read = timeout(SECOND * 5, disk.read(0, &mut [0; 512])).await;
+        assert_eq!(read, Ok(Ok(())));
+        assert_eq!(writes.await, [Ok(()); 4]);
+    });
+}
+
+#[test]
+fn who_waits_behind_a_request_without_pages_goes_on_when_nobody_wants_that_b11() {
+    kernel::testing::simulate_memory(2 << 20);
+    let prepare = |back: Blkback<'_>| back.offer("feature-persistent", "0");
+    with_disk(prepare, async |_, back, disk| {
+        const LENGTH: usize = 64 << 10;
+        let at = |number: u64| number * 2 * (LENGTH / 512) as u64;
+        back.misbehave(Misdeed::Stuck);
+        let read = |number| {
+            let disk = &disk;
+            async move { disk.read(at(number), &mut vec![0; LENGTH]).await }
+        };
+        let mut reads = pin!(join_array([0, 1, 2, 3].map(read)));
+        assert!(timeout(MOMENT * 5, reads.as_mut()).await.is_err());
+        let content = vec![1; LENGTH];
+        let mut write = std::boxed::Box::pin(disk.write(at(9), &content));
+        assert!(timeout(MOMENT * 5, write.as_mut()).await.is_err());
+        // The one pool of the next connection has pages for the reads.
+        back.offer("feature-persistent", "1");
+        back.restart_in(DomId(0));
+        sleep(SECOND).await;
+        assert_eq!(asked(back).iter().filter(|it| it.0 == OP_WRITE).count(), 1, "before");
+        let mut discard = pin!(disk.discard(0, 8));
+        assert!(timeout(SECOND, discard.as_mut()).await.is_err());
+        assert_eq!(asked(back), [], "it is behind the write");
+        drop(write);
+        assert!(timeout(MOMENT * 5, discard.as_mut()).await.is_err());
+        assert_eq!(asked(back).last(), Some(&(OP_DISCARD, 0, 8)));
+        back.behave();
+        assert_eq!((discard.await, reads.await), (Ok(()), [Ok(()); 4]));
+        assert_eq!(disk.write(at(9), &content).await, Ok(()));
     });
 }
 
@@ -325,6 +383,48 @@ fn a_disk_that_is_taken_away_is_gone_until_it_is_back() {
         sleep(SECOND * 11).await;
         assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
         assert_eq!(disk.flush().await, Ok(()), "nothing was lost");
+    });
+}
+
+#[test]
+fn each_outage_has_its_own_time() {
+    on_disk(async |_, back, disk| {
+        for (lasts, result) in [(40, Err(ErrorKind::Gone)), (20, Ok(())), (20, Ok(()))] {
+            back.unplug();
+            let (read, ()) = join(async { disk.read(0, &mut [0; 512]).await }, async {
+                sleep(SECOND * lasts).await;
+                back.plug();
+            })
+            .await;
+            assert_eq!(read, result, "{lasts} s");
+            sleep(SECOND * 100).await;
+        }
+    });
+}
+
+#[test]
+fn a_disk_whose_watches_were_lost_is_connected_again_x12() {
+    on_disk(async |fake, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        sleep(SECOND).await;
+        let refuse = || fake.store().misbehave(store::Misdeed::Refuse("E2BIG".into()));
+        kernel::testing::suspend(|| {
+            fake.suspend_and(Some(DomId(2)), refuse);
+            Outcome::Renewed
+        })
+        .await;
+        sleep(SECOND * 2).await;
+        fake.store().behave();
+        assert_eq!(timeout(SECOND * 40, disk.write(0, &[1; 512])).await, Ok(Ok(())));
+        // By a watch that works: nothing is asked for over and over.
+        back.unplug();
+        sleep(SECOND).await;
+        let before = xen::evtchn::stats().events;
+        sleep(SECOND * 20).await;
+        let events = xen::evtchn::stats().events - before;
+        assert!(events < 40, "{events}");
+        back.plug();
+        assert_eq!(timeout(SECOND, disk.write(0, &[1; 512])).await, Ok(Ok(())));
     });
 }
 
@@ -569,5 +669,44 @@ fn a_flush_that_failed_and_nobody_waited_for_is_told_by_the_next_b8_b9() {
         left(&disk, Phase::Resume).await;
         told("an update").await;
         assert!(!disk.state.may_lose());
+    });
+}
+
+#[test]
+fn only_what_nobody_was_told_of_prevents_that_a_disk_is_left() {
+    // Whoever wrote was told.
+    on_disk(async |_, back, disk| {
+        back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::Failed));
+        disk.write(8, &[1; 512]).await.unwrap();
+        left(&disk, Phase::Save).await;
+        assert!(!disk.state.may_lose());
+        left(&disk, Phase::Resume).await;
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "rule B9");
+    });
+    // What may be lost with the back end is not known to anybody yet.
+    on_disk(async |_, back, disk| {
+        disk.write(8, &[1; 512]).await.unwrap();
+        back.restart_in(DomId(0));
+        sleep(SECOND).await;
+        left(&disk, Phase::Save).await;
+        assert!(disk.state.may_lose());
+        left(&disk, Phase::Resume).await;
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed));
+        assert!(!disk.state.may_lose());
+    });
+    // Nobody could rely on more.
+    let prepare = |back: Blkback<'_>| back.withhold("feature-flush-cache");
+    with_disk(prepare, async |_, back, disk| {
+        for lost in 1..3 {
+            disk.write(8, &[1; 512]).await.unwrap();
+            back.restart_in(DomId(0));
+            sleep(SECOND).await;
+            assert_eq!(disk.info().lost, lost, "who asks is told");
+            left(&disk, Phase::Save).await;
+            assert!(!disk.state.may_lose());
+            left(&disk, Phase::Resume).await;
+            assert_eq!(disk.flush().await, Err(ErrorKind::Unsupported));
+        }
     });
 }
