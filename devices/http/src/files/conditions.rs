@@ -96,9 +96,76 @@ fn lists(value: &[u8], tag: Option<&str>, weak: bool) -> bool {
     }
 }
 
+/// Whether what a request says of entity tags follows the grammar, and says something: what does
+/// not is as good as nothing to who reads, but must not have a file changed.
+pub(super) fn are_read(request: &Request<'_>) -> bool {
+    ["If-Match", "If-None-Match"].iter().all(|name| {
+        let mut lines = request.fields(name);
+        let Some(first) = lines.next() else { return true };
+        // Several lines are one list (RFC 9110, section 5.3), in which no `*` may stand.
+        let mut others = lines.peekable();
+        match (first, others.peek()) {
+            (b"*", None) => true,
+            (first, _) => is_list(first) && others.all(is_list),
+        }
+    })
+}
+
+/// Whether it is a list of entity tags, of one at least (RFC 9110, sections 5.6.1 and 8.8.3).
+fn is_list(value: &[u8]) -> bool {
+    let (mut rest, mut found) = (value.trim_ascii(), false);
+    loop {
+        while let Some(after) = rest.strip_prefix(b",") {
+            rest = after.trim_ascii_start();
+        }
+        if rest.is_empty() {
+            return found;
+        }
+        let Some(inner) = rest.strip_prefix(b"W/").unwrap_or(rest).strip_prefix(b"\"") else {
+            return false;
+        };
+        let Some(end) = inner.iter().position(|&byte| byte == b'"') else { return false };
+        let (inner, after) = inner.split_at(end);
+        if inner.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+            return false;
+        }
+        found = true;
+        rest = after.get(1..).unwrap_or_default().trim_ascii_start();
+        if !matches!(rest.first(), None | Some(b',')) {
+            return false;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lists;
+    use super::{is_list, lists};
+
+    #[test]
+    fn a_list_follows_the_grammar_or_is_none() {
+        for (value, expected) in [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"\"", true),
+            ("\"a,b\" , W/\"c\"", true),
+            (",\t, \"a\",,\"b\" , ", true),
+            ("", false),
+            (" , ", false),
+            ("a", false),
+            ("*", false),
+            ("\"a", false),
+            ("a\"", false),
+            ("w/\"a\"", false),
+            ("W/ \"a\"", false),
+            ("\"a\" \"b\"", false),
+            ("\"a\"\"b\"", false),
+            ("\"a b\"", false),
+            ("\"a\", *", false),
+            ("\"a\", b", false),
+        ] {
+            assert_eq!(is_list(value.as_bytes()), expected, "{value}");
+        }
+    }
 
     #[test]
     fn lists_of_tags_are_read_by_the_grammar() {

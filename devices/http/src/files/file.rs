@@ -117,9 +117,13 @@ impl fmt::Display for Said<'_> {
 impl<T: Tree> StaticFiles<T> {
     /// Returns whether a request that is to change the file `node`, or to make one where there is
     /// none, is meant for what is there now (RFC 9110, section 13.2.2): by the tag that GET has
-    /// told for the file as it is, not packed. Where it is not, the answer is 412.
+    /// told for the file as it is, not packed. Where it is not, the answer is 412, as it is for a list
+    /// of tags that does not follow the grammar.
     #[must_use]
     pub fn permits(&self, request: &Request<'_>, node: Option<&T::Node>) -> bool {
+        if !conditions::are_read(request) {
+            return false;
+        }
         let now = kernel::time::wall_clock().as_secs();
         match node.map(|node| self.tree().metadata(node)) {
             Some(metadata) => {

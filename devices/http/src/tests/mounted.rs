@@ -101,6 +101,15 @@ fn a_change_is_meant_for_what_is_there_or_for_nothing() {
         ("/new", &format!("If-Match: {tag}"), false),
         ("/new", "If-None-Match: *", true),
         ("/new", &format!("If-None-Match: {tag}"), true),
+        // What cannot be read permits nothing.
+        ("/a.txt", "If-None-Match: x", false),
+        ("/a.txt", "If-None-Match: \"x\", *", false),
+        ("/a.txt", "If-None-Match: \"x\"\r\nIf-None-Match: x", false),
+        ("/a.txt", "If-Match: *\r\nIf-Match: x", false),
+        ("/a.txt", "If-None-Match:", false),
+        ("/new", "If-None-Match: x", false),
+        ("/new", "If-None-Match: *\r\nIf-None-Match: \"x\"", false),
+        ("/new", "If-None-Match: \"x\"\r\nIf-None-Match: \"y\"", true),
     ] {
         let request = format!("PUT {path} HTTP/1.1\r\nHost: x\r\n{condition}\r\n\r\n");
         let (answer, _, _) = served_by(&handler, 0, &[sends(&request)]);
