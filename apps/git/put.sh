@@ -40,6 +40,7 @@ made 'Delete deep/er/1'
 [ "$(answer -T /tmp/new http://$IP/link)" = 409 ]
 [ "$(answer -T /tmp/new http://$IP/deep)" = 409 ]
 [ "$(answer -T /tmp/new http://$IP/.git/config)" = 400 ]
+[ "$(answer -T /tmp/new http://$IP/git~1)" = 400 ]
 [ "$(as rev-list --count main)" = $((before + 3)) ]
 # Of two who change what they have read, one is told so.
 tag=$(curl -sfI http://$IP/index.html | tr -d '\r' | sed -n 's/^[Ee][Tt]ag: //p')
@@ -62,6 +63,17 @@ grep -q 'the branch has moved' /tmp/said
 made 'Put ours'
 [ "$(as log -2 --format=%s main)" = "Put ours
 Theirs" ]
+# What is asked of files that are no longer the newest is not answered by these.
+work fetch -q site main
+work reset -q --hard FETCH_HEAD
+printf 'theirs again\n' >work/ours
+work add ours
+work commit -q -m 'Theirs again'
+work push -q site main
+[ "$(answer -T /tmp/as http://$IP/ours)" = 409 ]
+[ "$(curl -sf http://$IP/ours)" = 'theirs again' ]
+[ "$(answer -T /tmp/as http://$IP/ours)" = 204 ]
+made 'Put ours'
 # A server that does not want it says why.
 printf '#!/bin/sh\nexit 1\n' >site.git/hooks/pre-receive
 chmod +x site.git/hooks/pre-receive

@@ -5,6 +5,11 @@
 //! vCPU, and tasks do not preempt each other. Put one into an [`Rc`](alloc::rc::Rc) to share it.
 //! For data that is not held across an `.await`, an `Rc<RefCell<T>>` is enough.
 //!
+//! They keep one waker for each side that waits: of a mutex one task may wait at a time, and of a
+//! channel one that sends and one that receives. Two that wait for the same wake each other in turn
+//! and take the whole vCPU until one of them has what it waits for. Where more may wait, use
+//! [`Wakers`].
+//!
 //! ```
 //! # use xenith_kernel as kernel;
 //! use kernel::sync::{Channel, Mutex};

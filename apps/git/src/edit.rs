@@ -2,7 +2,7 @@
 
 use crate::error::Flaw;
 use crate::id::{Id, Kind};
-use crate::object::{Entry, Mode, entries, is_name};
+use crate::object::{Entry, Mode, entries, is_name, is_new_name};
 use crate::pack::{Limits, Object};
 use crate::snapshot::{PATH, Snapshot};
 use alloc::format;
@@ -71,7 +71,8 @@ impl fmt::Display for Unfit {
         f.write_str(match self {
             Self::Path => {
                 "a path has names of up to 255 bytes with single slashes between them, none of \
-                 which is ., .. or .git"
+                 which is ., .. or .git, or is taken for that by a file system, or has a backslash \
+                 or a control character"
             }
             Self::NotFound => "there is no such file",
             Self::IsFolder => "there is a folder of that name",
@@ -110,10 +111,15 @@ impl Draft {
     }
 }
 
-/// The names of a path.
-pub(crate) fn names(path: &[u8]) -> Result<impl DoubleEndedIterator<Item = &[u8]>, Unfit> {
+/// The names of a path: of one that is to be written, those that every clone can have. What is there all
+/// the same can be removed.
+pub(crate) fn names(
+    path: &[u8],
+    to_write: bool,
+) -> Result<impl DoubleEndedIterator<Item = &[u8]>, Unfit> {
     let names = path.split(|&byte| byte == b'/');
-    let good = path.len() < PATH && names.clone().all(is_name);
+    let is_good = if to_write { is_new_name } else { is_name };
+    let good = path.len() < PATH && names.clone().all(is_good);
     if good { Ok(names) } else { Err(Unfit::Path) }
 }
 
@@ -171,7 +177,7 @@ impl Edit<'_> {
     }
 
     fn apply(&mut self, change: &Change<'_>) -> Result<(), Unfit> {
-        let mut way = names(change.path)?;
+        let mut way = names(change.path, change.content.is_some())?;
         let last = way.next_back().ok_or(Unfit::Path)?;
         // The folders on the way, each with the name of the next one in it.
         let (mut above, mut folder) = (Vec::new(), self.tree(self.root)?);

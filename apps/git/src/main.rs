@@ -57,7 +57,8 @@ xenith::unikernel! {
         limit: Size = "8MiB",
         /// The most files and folders, and the most entries of all folders.
         objects: u32 = 20000,
-        /// How long the server may be silent, and each of its addresses.
+        /// How long the server may be silent, and each of its addresses. It may think about a push
+        /// for as long as time= says.
         patience: Duration = "30s",
         /// How long it may take to read a commit, or to write one.
         time: Duration = "10m",
@@ -65,8 +66,10 @@ xenith::unikernel! {
         /// one, as a commit.
         write: bool = false,
         /// With write=on: what a client says as "Authorization: Bearer TOKEN"; long, and random. It
-        /// goes over the network as it is. Empty (token=), whoever reaches the port may write.
+        /// goes over the network as it is.
         token: Option<&'static str>,
+        /// With write=on and without token=: whoever reaches the port may write.
+        open: bool = false,
         /// Who makes commits.
         author: &'static str = "Xenith <xenith@localhost>",
     },

@@ -151,6 +151,37 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
     !reserved && name.len() <= NAME && !name.iter().any(|byte| matches!(byte, b'/' | 0))
 }
 
+/// Whether a new file may have this name: besides what every name has to be, one that git checks out
+/// wherever a clone is made. On NTFS and HFS+ other names than `.git` are that folder (git's
+/// `core.protectNTFS` and `core.protectHFS`), and Windows takes `\\` for a slash.
+pub(crate) fn is_new_name(name: &[u8]) -> bool {
+    let plain = |&byte: &u8| byte >= b' ' && byte != 0x7f && byte != b'\\';
+    is_name(name) && name.iter().all(plain) && !is_ntfs_git(name) && !is_hfs_git(name)
+}
+
+/// Whether NTFS takes it for `.git`: it ignores dots and spaces at the end, a colon begins the name of
+/// one of the file's streams, and the short form has a number.
+fn is_ntfs_git(name: &[u8]) -> bool {
+    let end = name.iter().position(|&byte| byte == b':').unwrap_or(name.len());
+    let mut name = name.get(..end).unwrap_or(name);
+    while let [rest @ .., b' ' | b'.'] = name {
+        name = rest;
+    }
+    name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
+}
+
+/// Whether HFS+ takes it for `.git`: it ignores some characters. Of what is not UTF-8, git looks at what
+/// stands before.
+fn is_hfs_git(name: &[u8]) -> bool {
+    let text = name.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let ignored = |it: &char| {
+        matches!(it, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}')
+            || *it == '\u{feff}'
+    };
+    let seen = text.chars().filter(|it| !ignored(it)).map(|it| it.to_ascii_lowercase());
+    seen.eq(".git".chars())
+}
+
 /// The entry that begins at `at` in a tree.
 pub(crate) fn entry_at(data: &[u8], at: u32) -> Option<Entry<'_>> {
     Entry::take(&mut data.get(usize::try_from(at).ok()?..)?)

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::pack::Limits;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -75,6 +76,9 @@ pub enum Failure {
     TimedOut(Duration),
     /// The branch no longer stands for the commit that was read, and stays what it is.
     Moved,
+    /// A push was sent, and what became of it is not known: this came in place of a report, and the
+    /// branch did not stand for what was pushed when it was asked for. It may do so yet.
+    Unknown(Box<Self>),
     /// The server does not take a push, and says why, of which the beginning is kept.
     Refused(String),
 }
@@ -92,6 +96,9 @@ impl fmt::Display for Failure {
             Self::NotGit => f.write_str("there is no server of git's smart HTTP"),
             Self::TimedOut(time) => write!(f, "it is not done within {} s", time.as_secs_f32()),
             Self::Moved => f.write_str("the branch has moved: there is another commit by now"),
+            Self::Unknown(why) => {
+                write!(f, "it is not known whether the change was made: {why}")
+            }
             Self::Refused(why) => {
                 write!(f, "the server refuses the push: {}", Escaped(why.as_bytes()))
             }
@@ -103,11 +110,29 @@ impl core::error::Error for Failure {}
 
 impl Failure {
     /// Whether the server took too long.
-    pub(crate) const fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         match self {
             Self::Git(Error::Stream(ip::Error::TimedOut)) | Self::TimedOut(_) => true,
             Self::Http(Error::Stream(error)) => matches!(error, client::Error::TimedOut(..)),
             Self::Fetch(failure) => matches!(failure.error, client::Error::TimedOut(..)),
+            Self::Unknown(failure) => failure.is_late(),
+            _ => false,
+        }
+    }
+
+    /// Whether a push that ends so was not done: nothing of it was sent, or the server says so.
+    pub(crate) const fn is_told(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            // Who says 408 may be somebody on the way.
+            Self::Status(status) => matches!(status.0, 400..=407 | 409..=499),
+            Self::Fetch(failure) => matches!(
+                failure.error,
+                client::Error::Url(_)
+                    | client::Error::Request(_)
+                    | client::Error::Name(_)
+                    | client::Error::Connect(_)
+            ),
             _ => false,
         }
     }
@@ -135,7 +160,8 @@ pub struct Wanted {
     pub name: String,
     /// What it may take of the memory.
     pub limits: Limits,
-    /// The longest silence of the server, and of each of its addresses.
+    /// The longest silence of the server, and of each of its addresses; it may think about a push
+    /// for all of `time`.
     pub patience: Duration,
     /// The time for all of it.
     pub time: Duration,

@@ -9,9 +9,11 @@ use crate::protocol;
 use crate::send::{self, Push};
 use crate::smart;
 use crate::snapshot::Snapshot;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::net::SocketAddr;
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
@@ -36,11 +38,13 @@ pub async fn newest<I: Tcp + Resolve>(
         match place {
             Place::Git { host, port, path } => {
                 let stream = connect(ip, host, *port, wanted.patience).await;
-                let mut stream = Patient(stream.map_err(Failure::Connect)?, wanted.patience);
+                let waits = Cell::new(false);
+                let mut stream =
+                    Patient { stream: stream.map_err(Failure::Connect)?, wanted, waits: &waits };
                 let server = host_line(host, *port);
                 let result = talk(&mut stream, &server, path, wanted, known).await;
                 // What came is judged by itself, however the connection ends.
-                let _ = timeout(CLOSE, stream.0.close()).await;
+                let _ = timeout(CLOSE, stream.stream.close()).await;
                 result.map_err(Failure::Git)
             }
             Place::Http(url) => smart::read(ip, url, wanted, known).await,
@@ -54,8 +58,8 @@ pub async fn newest<I: Tcp + Resolve>(
 /// still stands for the commit that the draft follows.
 ///
 /// When the server does not say what became of it, such as for a connection that breaks, it is asked
-/// what the branch stands for. What fails other than by [`Failure::Moved`] and [`Failure::Refused`]
-/// may all the same be done where the server does not answer that either.
+/// what the branch stands for. Unless it is the new commit then, that is [`Failure::Unknown`]: a server
+/// may still be about it, or others have pushed since. After any other failure it is not done.
 ///
 /// # Errors
 /// [`Failure`].
@@ -67,16 +71,28 @@ pub async fn push<I: Tcp + Resolve>(
     draft: Draft,
 ) -> Result<Snapshot, Failure> {
     let push = Push::new(branch, &draft).map_err(|flaw| Failure::Http(flaw.into()))?;
-    let mut sent = false;
-    let told = update(ip, place, branch, wanted, Some((&push, &mut sent))).await;
+    let sent = Cell::new(false);
+    let told = update(ip, place, branch, wanted, Some((&push, &sent))).await;
     let told = match told {
-        Err(failure) if sent => match update(ip, place, branch, wanted, None).await {
-            Ok(tip) if tip != Some(push.old) => Ok(tip),
-            _ => Err(failure),
+        Err(failure) if sent.get() => match tip(ip, place, branch, wanted).await {
+            Ok(tip) if tip == Some(push.new) => Ok(tip),
+            Ok(tip) if failure.is_told() && tip != Some(push.old) => Ok(tip),
+            _ if failure.is_told() => Err(failure),
+            _ => Err(Failure::Unknown(Box::new(failure))),
         },
         told => told,
     };
     if told? == Some(push.new) { Ok(draft.next) } else { Err(Failure::Moved) }
+}
+
+/// Asks what a branch stands for by now, as who pushes does.
+pub(crate) async fn tip<I: Tcp + Resolve>(
+    ip: &I,
+    place: &Place,
+    branch: &str,
+    wanted: &Wanted,
+) -> Result<Option<Id>, Failure> {
+    update(ip, place, branch, wanted, None).await
 }
 
 /// Asks what a branch stands for and, if that is what a push is for, pushes: what it stands for
@@ -86,16 +102,19 @@ async fn update<I: Tcp + Resolve>(
     place: &Place,
     branch: &str,
     wanted: &Wanted,
-    push: Option<(&Push, &mut bool)>,
+    push: Option<(&Push, &Cell<bool>)>,
 ) -> Result<Option<Id>, Failure> {
+    let never = Cell::new(false);
     let all = async {
         match place {
             Place::Git { host, port, path } => {
                 let stream = connect(ip, host, *port, wanted.patience).await;
-                let mut stream = Patient(stream.map_err(Failure::Connect)?, wanted.patience);
+                let waits = push.map_or(&never, |(_, sent)| sent);
+                let mut stream =
+                    Patient { stream: stream.map_err(Failure::Connect)?, wanted, waits };
                 let server = host_line(host, *port);
                 let result = give(&mut stream, &server, path, branch, wanted, push).await;
-                let _ = timeout(CLOSE, stream.0.close()).await;
+                let _ = timeout(CLOSE, stream.stream.close()).await;
                 result.map_err(Failure::Git)?.map_err(Failure::Refused)
             }
             Place::Http(url) => smart::give(ip, url, branch, wanted, push).await,
@@ -125,26 +144,34 @@ async fn connect<I: Tcp + Resolve>(
 }
 
 /// A stream on which nothing takes longer than a time.
-#[derive(Debug)]
-struct Patient<S>(S, Duration);
+struct Patient<'a, S> {
+    stream: S,
+    wanted: &'a Wanted,
+    /// Whether the server is about what was sent, which takes as long as its hooks do.
+    waits: &'a Cell<bool>,
+}
 
-impl<S: ErrorType> ErrorType for Patient<S> {
+impl<S: ErrorType> ErrorType for Patient<'_, S> {
     type Error = S::Error;
 }
 
-impl<S: Read<Error = ip::Error>> Read for Patient<S> {
+impl<S: Read<Error = ip::Error>> Read for Patient<'_, S> {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
-        timeout(self.1, self.0.read(to)).await.unwrap_or(Err(ip::Error::TimedOut))
+        let Wanted { patience, time, .. } = *self.wanted;
+        let time = if self.waits.get() { time } else { patience };
+        timeout(time, self.stream.read(to)).await.unwrap_or(Err(ip::Error::TimedOut))
     }
 }
 
-impl<S: Write<Error = ip::Error>> Write for Patient<S> {
+impl<S: Write<Error = ip::Error>> Write for Patient<'_, S> {
     async fn write(&mut self, from: &[u8]) -> Result<usize, ip::Error> {
-        timeout(self.1, self.0.write(from)).await.unwrap_or(Err(ip::Error::TimedOut))
+        let sent = timeout(self.wanted.patience, self.stream.write(from)).await;
+        sent.unwrap_or(Err(ip::Error::TimedOut))
     }
 
     async fn flush(&mut self) -> Result<(), ip::Error> {
-        timeout(self.1, self.0.flush()).await.unwrap_or(Err(ip::Error::TimedOut))
+        let sent = timeout(self.wanted.patience, self.stream.flush()).await;
+        sent.unwrap_or(Err(ip::Error::TimedOut))
     }
 }
 
@@ -189,7 +216,7 @@ pub(crate) async fn give<S: Read + Write>(
     path: &str,
     branch: &str,
     wanted: &Wanted,
-    push: Option<(&Push, &mut bool)>,
+    push: Option<(&Push, &Cell<bool>)>,
 ) -> Result<Result<Option<Id>, String>, Error<S::Error>> {
     let mut hello = Vec::new();
     put(&mut hello, format!("git-receive-pack {path}\0host={server}\0").as_bytes());
@@ -199,7 +226,7 @@ pub(crate) async fn give<S: Read + Write>(
     let tip = send::tip(&mut packets, branch).await?;
     match push.filter(|(push, _)| tip == Some(push.old)) {
         Some((push, sent)) => {
-            *sent = true;
+            sent.set(true);
             say(&mut packets, &push.request).await?;
             let refused = send::report(&mut packets, branch).await?;
             Ok(refused.map_or(Ok(Some(push.new)), Err))

@@ -1,34 +1,39 @@
 //! The app: serves the newest files, and asks again.
 
-use crate::edit::{Author, Change};
-use crate::error::Error;
+use crate::edit::{Author, Change, Unfit};
+use crate::error::{Error, Flaw};
 use crate::id::Id;
 use crate::pack::Limits;
 use crate::place::{Failure, Place, Wanted};
 use crate::protocol::is_name;
-use crate::remote::{newest, push};
+use crate::remote::{newest, push, tip};
 use crate::snapshot::Snapshot;
 use crate::write::{Answer, Files, Job, Writer};
 use alloc::format;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::convert::Infallible;
 use core::time::Duration;
 use embedded_io_async::Write;
 use xenith::Exit;
 use xenith::args::Size;
-use xenith::fs::Tree;
+use xenith::fs::{self, Tree};
 use xenith::http::files::{Options, StaticFiles};
 use xenith::http::{self, Exchange, Handler, Method, Server, Status, client, with};
 use xenith::ip::{self, Resolve, Tcp};
 use xenith::println;
 use xenith::task::{Either, select};
 use xenith::text::Escaped;
-use xenith::time::{sleep, timeout, wall_clock};
+use xenith::time::{Instant, sleep, timeout, wall_clock};
 
 /// How often it is looked whether a client has all of its answer.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long after a push of which it is not known what became the repository is read again, and then
+/// after twice as long each time.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// What the user says.
 #[derive(Clone, Debug)]
@@ -57,8 +62,10 @@ pub struct Args {
     pub time: Duration,
     /// Whether files are taken, too.
     pub write: bool,
-    /// What a client has to know for that; nothing for whoever comes.
+    /// What a client has to know for that.
     pub token: Option<&'static str>,
+    /// Whether it need not know anything.
+    pub open: bool,
     /// Who makes commits: `Name <mail>`.
     pub author: &'static str,
 }
@@ -82,7 +89,7 @@ fn exit(failure: &Failure) -> Exit {
             _ => Exit(5),
         },
         Failure::Status(_) | Failure::Moved | Failure::Refused(_) => Exit(4),
-        Failure::NotGit | Failure::TimedOut(_) => Exit(5),
+        Failure::NotGit | Failure::TimedOut(_) | Failure::Unknown(_) => Exit(5),
     }
 }
 
@@ -164,11 +171,27 @@ async fn run<C: Write, I: Tcp + Resolve>(
     let down = |error: ip::Error| (Exit::FAILURE, format!("{error}"));
     let listener = listener.bind(ip, ip::any(args.port)).await.map_err(down)?;
     println!("git: listening on port {}", listener.local_addr().port());
+    if args.open && site.writer.is_some() {
+        log::warn!("git: whoever reaches the port may write to {place} (open=on)");
+    }
     let (branch, every) = (args.branch, args.every);
-    let replaced = Weak::new();
-    let keeper =
-        Keeper { ip, place, wanted, branch, options, author, site, known, replaced, failures: 0 };
-    match select(listener.serve(), keeper.keep(every)).await {
+    let replaced = Vec::new();
+    let keeper = Keeper {
+        ip,
+        place,
+        wanted,
+        branch,
+        options,
+        author,
+        site,
+        known,
+        replaced,
+        failures: 0,
+        every,
+        due: None,
+        doubt: None,
+    };
+    match select(listener.serve(), keeper.keep()).await {
         Either::First(ended) => ended.map(|()| Exit::SUCCESS).map_err(down),
         Either::Second(never) => match never {},
     }
@@ -176,7 +199,7 @@ async fn run<C: Write, I: Tcp + Resolve>(
 
 /// What is needed for writing: the branch by its whole name, who makes commits, and what a client has
 /// to know.
-fn may_write(args: &Args) -> Result<(String, Author, &'static str), String> {
+fn may_write(args: &Args) -> Result<(String, Author, Option<&'static str>), String> {
     let name = match args.branch.strip_prefix("refs/") {
         None if args.branch != "HEAD" => format!("refs/heads/{}", args.branch),
         Some(rest) if rest.starts_with("heads/") => args.branch.into(),
@@ -186,11 +209,18 @@ fn may_write(args: &Args) -> Result<(String, Author, &'static str), String> {
         let text = Escaped(args.author.as_bytes());
         format!("author={text} is not of the form \"Name <mail>\"")
     })?;
-    let token = args.token.ok_or(
-        "write=on needs token=SECRET, which clients have to know, or token= for whoever reaches the \
-         port",
-    )?;
-    Ok((name, author, token))
+    match (args.token, args.open) {
+        (Some(""), _) => {
+            Err("token= is empty: whoever reaches the port may write with open=on".into())
+        }
+        (None, false) => {
+            Err("write=on needs token=SECRET, which clients have to know, or open=on for \
+                              whoever reaches the port"
+                .into())
+        }
+        (Some(_), true) => Err("open=on is for whoever comes, and token= is not".into()),
+        (token, _) => Ok((name, author, token)),
+    }
 }
 
 /// Keeps what is served as the repository has it, and that as clients want it.
@@ -205,39 +235,60 @@ struct Keeper<'a, I> {
     /// What the branch stood for when it was read.
     known: Option<Id>,
     /// What was served before, as long as it is still being sent.
-    replaced: Weak<Files>,
+    replaced: Vec<Weak<Files>>,
     /// How often in a row it could not be read.
     failures: u32,
+    /// Seconds until the server is asked again, 0 for never.
+    every: u32,
+    /// When that is next.
+    due: Option<Instant>,
+    /// When the repository is read for a push of which it is not known what became, and the time from then
+    /// to the next reading.
+    doubt: Option<(Instant, Duration)>,
+}
+
+/// When so much time has passed, if that is ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        None => core::future::pending().await,
+        Some(moment) => sleep(moment.saturating_duration_since(Instant::now())).await,
+    }
 }
 
 impl<I: Tcp + Resolve> Keeper<'_, I> {
-    async fn keep(mut self, every: u32) -> Infallible {
+    async fn keep(mut self) -> Infallible {
         let site = Rc::clone(&self.site);
         let mut told = false;
+        self.rest();
         loop {
-            let pause = async {
-                match every {
-                    0 => core::future::pending().await,
-                    seconds => sleep(pause(seconds, self.failures)).await,
-                }
-            };
+            let doubt = self.doubt.map(|(moment, _)| moment);
+            // However many changes come, what is due has its turn.
+            let due = until(self.due.into_iter().chain(doubt).min());
             let job = async {
                 match &site.writer {
                     None => core::future::pending().await,
                     Some(writer) => writer.jobs.receive().await,
                 }
             };
-            match select(pause, job).await {
+            match select(due, job).await {
                 // Of those that are held in memory, the newest is beside one other at most.
-                Either::First(()) if self.replaced.strong_count() > 0 => {
+                Either::First(()) if self.is_sent() => {
                     if !core::mem::replace(&mut told, true) {
                         let place = &self.place;
                         log::warn!("{place}: not asked while a client is sent the commit before");
                     }
+                    self.rest();
+                    self.doubt = self.doubt.map(|(_, pause)| (after(pause), pause));
                 }
                 Either::First(()) => {
                     told = false;
+                    let before = self.known;
                     self.read().await;
+                    self.rest();
+                    // A server may be about a push for as long as it is waited for.
+                    let doubt = self.doubt.filter(|(_, pause)| *pause < self.wanted.time);
+                    let doubt = doubt.filter(|_| self.known == before);
+                    self.doubt = doubt.map(|(_, pause)| (after(pause), pause.saturating_mul(2)));
                 }
                 Either::Second(job) => {
                     let answer = Rc::clone(&job.answer);
@@ -247,10 +298,34 @@ impl<I: Tcp + Resolve> Keeper<'_, I> {
         }
     }
 
+    /// Has the server be left alone for a while.
+    fn rest(&mut self) {
+        self.due = (self.every > 0).then(|| after(pause(self.every, self.failures)));
+    }
+
+    /// Whether a client is still sent a commit that is not the newest.
+    fn is_sent(&mut self) -> bool {
+        self.replaced.retain(|files| files.strong_count() > 0);
+        !self.replaced.is_empty()
+    }
+
+    /// Whether all that is in memory, together, is within the limit of one commit, so that there is
+    /// memory for the next one.
+    fn has_room(&mut self) -> bool {
+        let files = self.site.files();
+        let newest = files.tree();
+        let older = self.replaced.iter().filter_map(Weak::upgrade);
+        let bytes = older.map(|files| files.tree().bytes_beside(newest)).sum::<u64>();
+        !self.is_sent() || bytes.saturating_add(newest.bytes()) <= self.wanted.limits.bytes
+    }
+
     /// Serves this commit from now on.
     fn serve(&mut self, newer: Snapshot) {
         tell(&newer, self.branch);
-        self.replaced = self.site.replace(StaticFiles::new(newer, self.options));
+        let older = self.site.replace(StaticFiles::new(newer, self.options));
+        if self.is_sent() || older.strong_count() > 0 {
+            self.replaced.push(older);
+        }
     }
 
     /// Reads the newest commit, unless it is known.
@@ -275,6 +350,22 @@ impl<I: Tcp + Resolve> Keeper<'_, I> {
         }
     }
 
+    /// Answers by the files that were read, if they still are those of the branch.
+    async fn answer(&mut self, old: Id, answer: Answer) -> Answer {
+        match tip(self.ip, &self.place, &self.wanted.name, &self.wanted).await {
+            Ok(tip) if tip == Some(old) => answer,
+            Ok(_) => {
+                log::warn!("{}: {}", self.place, Failure::Moved);
+                self.read().await;
+                Failure::Moved.into()
+            }
+            Err(failure) => {
+                log::warn!("{}: {failure}", self.place);
+                failure.into()
+            }
+        }
+    }
+
     /// Has a change be the branch's newest commit, and serves that.
     async fn write(&mut self, job: Job) -> Answer {
         let Job { path, content, seen, .. } = job;
@@ -282,46 +373,67 @@ impl<I: Tcp + Resolve> Keeper<'_, I> {
         if seen.is_some_and(|seen| !seen.ptr_eq(&Rc::downgrade(&files))) {
             return Answer::No(Status(412), "another commit has come meanwhile".into());
         }
+        let patience = self.wanted.patience;
         let free = async {
-            while self.replaced.strong_count() > 0 {
+            while !self.has_room() {
                 sleep(LOOK).await;
             }
         };
-        if timeout(self.wanted.patience, free).await.is_err() {
-            let why = "a client is still sent the commit before the newest";
+        if timeout(patience, free).await.is_err() {
+            let why = "clients are still sent older commits, of which there are too many bytes";
             return Answer::No(Status::UNAVAILABLE, why.into());
         }
         let Some(author) = &self.author else {
             return Answer::No(Status::INTERNAL, "nobody makes commits".into());
         };
-        let new = files.tree().lookup(&path).await.is_err();
+        let new = match files.tree().lookup(&path).await {
+            Ok(_) => false,
+            Err(fs::Error::NoMemory) => return Answer::no_path(&fs::Error::NoMemory),
+            // Where nothing can be written, that is told below.
+            Err(_) => true,
+        };
         let verb = if content.is_some() { "Put" } else { "Delete" };
         let message = format!("{verb} {}", Escaped(&path));
         let change = [Change { path: &path, content: content.as_deref() }];
         let who = (author, wall_clock().as_secs());
+        let old = files.tree().commit().id;
         let draft = match files.tree().edit(&change, who, &message, self.wanted.limits).await {
             Ok(Some(draft)) => draft,
-            Ok(None) => return Answer::Done(files.tree().commit().id, false),
-            Err(unfit) => return unfit.into(),
+            Ok(None) => return self.answer(old, Answer::Done(old, false)).await,
+            Err(unfit @ (Unfit::Path | Unfit::Flaw(Flaw::Memory))) => return unfit.into(),
+            // By what is there by now, it may fit.
+            Err(unfit) => return self.answer(old, unfit.into()).await,
         };
-        // It is part of the draft by now.
-        drop(content);
+        // They are part of the draft by now.
+        drop((content, files));
         match push(self.ip, &self.place, &self.wanted.name, &self.wanted, draft).await {
             Ok(next) => {
                 let id = next.commit().id;
                 self.known = Some(id);
                 self.serve(next);
+                // It answers.
+                if core::mem::take(&mut self.failures) > 0 {
+                    self.rest();
+                }
+                self.doubt = None;
                 Answer::Done(id, new)
             }
             Err(failure) => {
                 log::warn!("{}: {failure}", self.place);
-                if matches!(failure, Failure::Moved) {
-                    self.read().await;
+                match failure {
+                    Failure::Moved => self.read().await,
+                    Failure::Unknown(_) => self.doubt = Some((after(MOMENT), MOMENT * 2)),
+                    _ => {}
                 }
                 failure.into()
             }
         }
     }
+}
+
+/// The moment after so much time.
+fn after(time: Duration) -> Instant {
+    Instant::now().saturating_add(time)
 }
 
 /// The time until the server is asked again: twice as long for each failure in a row, up to 16

@@ -11,6 +11,7 @@ use crate::snapshot::Snapshot;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use xenith::http::Url;
 use xenith::http::client::{self, Client, Content, Request, Response};
 use xenith::ip::{Resolve, Tcp};
@@ -142,7 +143,7 @@ pub(crate) async fn give<I: Tcp + Resolve>(
     url: &str,
     branch: &str,
     wanted: &Wanted,
-    push: Option<(&Push, &mut bool)>,
+    push: Option<(&Push, &Cell<bool>)>,
 ) -> Result<Option<Id>, Failure> {
     let limits = limits(wanted);
     let question = Question::Tip(branch, wanted.limits.wire());
@@ -152,7 +153,9 @@ pub(crate) async fn give<I: Tcp + Resolve>(
     let Some((push, sent)) = push.filter(|(push, _)| tip == Some(push.old)) else {
         return Ok(tip);
     };
-    *sent = true;
+    sent.set(true);
+    // It takes as long as the server's hooks do.
+    let limits = client::Limits { response: wanted.time, ..limits };
     match ask(ip, limits, &url, &push.request, Question::Report(branch)).await?.1 {
         Told::Report(None) => Ok(Some(push.new)),
         Told::Report(Some(why)) => Err(Failure::Refused(why)),

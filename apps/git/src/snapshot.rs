@@ -137,11 +137,22 @@ impl Snapshot {
     /// Whether it is within the limits: what is read is so by itself.
     pub(crate) fn check(&self, limits: Limits) -> Result<(), Flaw> {
         if u32::try_from(self.objects.len()).is_ok_and(|count| count < limits.objects) {
-            let bytes = self.objects.iter().map(|object| object.data.len() as u64 + OBJECT).sum();
-            if limits.bytes >= bytes { Ok(()) } else { Err(Flaw::Bytes(limits.bytes)) }
+            if limits.bytes >= self.bytes() { Ok(()) } else { Err(Flaw::Bytes(limits.bytes)) }
         } else {
             Err(Flaw::Objects(limits.objects))
         }
+    }
+
+    /// What it takes of the memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.data.len() as u64 + OBJECT).sum()
+    }
+
+    /// What it takes of the memory beside another one, with which it shares what both hold.
+    pub(crate) fn bytes_beside(&self, other: &Self) -> u64 {
+        let own =
+            |it: &Object| if other.object(it.id).is_some() { 0 } else { it.data.len() as u64 };
+        self.objects.iter().map(|object| own(object) + OBJECT).sum()
     }
 
     /// All that the folders lead to, and they.

@@ -9,13 +9,15 @@ use alloc::format;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
 use core::hint::black_box;
+use core::task::Poll;
 use core::time::Duration;
-use xenith::fs::Tree;
+use xenith::fs::{self, Tree};
 use xenith::http::files::StaticFiles;
 use xenith::http::{self, Exchange, Method, Request, Status};
-use xenith::sync::{Channel, Mutex, Signal};
+use xenith::sync::{Channel, Signal, Wakers};
 use xenith::time::timeout;
 
 const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, PUT, DELETE, OPTIONS");
@@ -39,6 +41,17 @@ pub(crate) enum Answer {
     /// It is so in this commit. Whether the file is a new one.
     Done(Id, bool),
     No(Status, String),
+}
+
+impl Answer {
+    /// What is answered where a path cannot be looked up.
+    pub(crate) fn no_path(error: &fs::Error) -> Self {
+        let status = match error {
+            fs::Error::NoMemory => Status::UNAVAILABLE,
+            _ => Status(409),
+        };
+        Self::No(status, format!("what is there by now cannot be found: {error}"))
+    }
 }
 
 impl From<Unfit> for Answer {
@@ -69,21 +82,51 @@ impl From<Failure> for Answer {
     }
 }
 
+/// Whose turn it is, of any number of tasks.
+#[derive(Default)]
+struct Turns {
+    taken: Cell<bool>,
+    waiting: RefCell<Wakers>,
+}
+
+/// The turn of a task, until it is dropped.
+struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    async fn take(&self) -> Turn<'_> {
+        poll_fn(|context| {
+            if !self.taken.replace(true) {
+                return Poll::Ready(Turn(self));
+            }
+            self.waiting.borrow_mut().add(context.waker());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.taken.set(false);
+        self.0.waiting.borrow_mut().wake();
+    }
+}
+
 /// Takes changes from clients, one at a time.
 pub(crate) struct Writer {
-    /// What a client has to know; nothing if it need not.
-    token: &'static str,
+    /// What a client has to know; nothing if whoever comes may write.
+    token: Option<&'static str>,
     /// Whether names may begin with a dot.
     hidden: bool,
     limit: usize,
     /// How long a client waits for those before it.
     patience: Duration,
-    turn: Mutex<()>,
+    turns: Turns,
     pub(crate) jobs: Channel<Job, 1>,
 }
 
 /// The path of a request as a repository has it; nothing where it has none.
-fn decoded(path: &str) -> Option<Vec<u8>> {
+fn decoded(path: &str, to_write: bool) -> Option<Vec<u8>> {
     let mut to = Vec::new();
     to.try_reserve_exact(path.len()).ok()?;
     let mut rest = path.strip_prefix('/')?.bytes();
@@ -95,7 +138,7 @@ fn decoded(path: &str) -> Option<Vec<u8>> {
             byte => byte,
         });
     }
-    names(&to).map(drop).ok()?;
+    names(&to, to_write).map(drop).ok()?;
     Some(to)
 }
 
@@ -122,14 +165,28 @@ async fn say(
     exchange.respond(status, fields, format!("{why}.\n").as_bytes()).await
 }
 
+async fn respond(exchange: &mut Exchange<'_>, answer: Answer) -> Result<(), http::Error> {
+    match answer {
+        Answer::Done(id, new) => {
+            let status = if new { Status::CREATED } else { Status::NO_CONTENT };
+            exchange.respond(status, &[("Git-Commit", &format!("{id}"))], b"").await
+        }
+        Answer::No(Status::UNAVAILABLE, why) => {
+            let later = Some(("Retry-After", "1"));
+            say(exchange, Status::UNAVAILABLE, later, &why).await
+        }
+        Answer::No(status, why) => say(exchange, status, None, &why).await,
+    }
+}
+
 impl Writer {
-    pub(crate) const fn new(
-        token: &'static str,
+    pub(crate) fn new(
+        token: Option<&'static str>,
         hidden: bool,
         limit: usize,
         patience: Duration,
     ) -> Self {
-        Self { token, hidden, limit, patience, turn: Mutex::new(()), jobs: Channel::new() }
+        Self { token, hidden, limit, patience, turns: Turns::default(), jobs: Channel::new() }
     }
 
     /// Whether a client may write (RFC 6750, section 2.1).
@@ -137,8 +194,10 @@ impl Writer {
         let mut said = request.fields("Authorization");
         let (first, second) = (said.next().unwrap_or_default(), said.next());
         let (scheme, token) = first.split_at_checked(7).unwrap_or_default();
-        let told = scheme.eq_ignore_ascii_case(b"Bearer ") && same(token, self.token.as_bytes());
-        self.token.is_empty() || (told && second.is_none())
+        self.token.is_none_or(|own| {
+            let told = scheme.eq_ignore_ascii_case(b"Bearer ") && same(token, own.as_bytes());
+            told && second.is_none()
+        })
     }
 
     /// Answers whatever is neither GET nor HEAD, about the files that are served.
@@ -161,7 +220,7 @@ impl Writer {
             let field = Some(("WWW-Authenticate", "Bearer"));
             return say(exchange, Status(401), field, "writing needs the token").await;
         }
-        let Some(path) = decoded(request.path()) else {
+        let Some(path) = decoded(request.path(), is_put) else {
             return say(exchange, Status::BAD_REQUEST, None, &format!("{}", Unfit::Path)).await;
         };
         if is_hidden(&path) && !self.hidden {
@@ -185,7 +244,7 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         }
-        let Ok(_turn) = timeout(self.patience, self.turn.lock()).await else {
+        let Ok(turn) = timeout(self.patience, self.turns.take()).await else {
             let later = Some(("Retry-After", "1"));
             return say(exchange, Status::UNAVAILABLE, later, "others write now").await;
         };
@@ -193,7 +252,11 @@ impl Writer {
         let mut seen = None;
         if conditional.iter().any(|name| request.field(name).is_some()) {
             let files = Rc::clone(&files.borrow());
-            let node = files.tree().lookup(&path).await.ok();
+            let node = match files.tree().lookup(&path).await {
+                Ok(node) => Some(node),
+                Err(fs::Error::NotFound) => None,
+                Err(error) => return respond(exchange, Answer::no_path(&error)).await,
+            };
             if !files.permits(&request, node.as_ref()) {
                 let why = "the file is not what the request speaks of";
                 return say(exchange, Status(412), None, why).await;
@@ -212,23 +275,19 @@ impl Writer {
         // It is done also if the client does not wait for it.
         let answer = Rc::new(Signal::new());
         self.jobs.send(Job { path, content, seen, answer: Rc::clone(&answer) }).await;
-        match answer.wait().await {
-            Answer::Done(id, new) => {
-                let status = if new { Status::CREATED } else { Status::NO_CONTENT };
-                exchange.respond(status, &[("Git-Commit", &format!("{id}"))], b"").await
-            }
-            Answer::No(Status::UNAVAILABLE, why) => {
-                let later = Some(("Retry-After", "1"));
-                say(exchange, Status::UNAVAILABLE, later, &why).await
-            }
-            Answer::No(status, why) => say(exchange, status, None, &why).await,
-        }
+        let answer = answer.wait().await;
+        // Who takes its answer slowly holds nobody up.
+        drop(turn);
+        respond(exchange, answer).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::pin::pin;
+    use xenith::task::{block_on, join};
+    use xenith::time::sleep;
 
     #[test]
     fn a_path_is_what_a_repository_can_have() {
@@ -251,6 +310,15 @@ mod tests {
             ("/.git/config", None),
             ("/a/.GIT", None),
             ("/%2Egit", None),
+            ("/a%5Cb", None),
+            ("/a%0Ab", None),
+            ("/a%7F", None),
+            ("/GIT~1/a", None),
+            ("/a/.git%20.%20", None),
+            ("/.git::$INDEX_ALLOCATION", None),
+            ("/.g%E2%80%8Cit", None),
+            ("/git~2", Some("git~2")),
+            ("/a:b", Some("a:b")),
             ("/%", None),
             ("/%1", None),
             ("/%g1", None),
@@ -260,8 +328,41 @@ mod tests {
             ("a", None),
             ("*", None),
         ] {
-            assert_eq!(decoded(path).as_deref(), expected.map(str::as_bytes), "{path}");
+            assert_eq!(decoded(path, true).as_deref(), expected.map(str::as_bytes), "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_there_under_a_name_that_none_may_get_can_be_removed() {
+        for (path, expected) in
+            [("/a%5Cb", Some("a\\b")), ("/git~1", Some("git~1")), ("/.git", None)]
+        {
+            assert_eq!(decoded(path, false).as_deref(), expected.map(str::as_bytes), "{path}");
+        }
+    }
+
+    #[test]
+    fn those_who_wait_for_their_turn_leave_the_vcpu_to_others() {
+        xenith::testing::simulate_time();
+        let (turns, polls, had) = (Turns::default(), Cell::new(0), RefCell::new(Vec::new()));
+        let wait = async |number: u32| {
+            let mut taking = pin!(turns.take());
+            let turn = poll_fn(|context| {
+                polls.update(|count: u32| count + 1);
+                // A vCPU that does nothing else has no end.
+                assert!(polls.get() < 100, "those who wait wake each other");
+                taking.as_mut().poll(context)
+            });
+            let _turn = turn.await;
+            had.borrow_mut().push(number);
+            sleep(Duration::from_secs(1)).await;
+        };
+        let others = |first| join(join(wait(first), wait(first + 1)), wait(first + 2));
+        // Who gives up is waited for by nobody.
+        let impatient = timeout(Duration::from_millis(500), wait(9));
+        let ((_, given_up), _) = block_on(join(join(others(0), impatient), others(3)));
+        assert!(given_up.is_err());
+        assert_eq!(*had.borrow(), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -50,8 +50,10 @@ pub struct Args {
     pub time: Duration,
     /// Whether files are taken, too.
     pub write: bool,
-    /// What a client has to know for that; nothing for whoever comes.
+    /// What a client has to know for that.
     pub token: Option<&'static str>,
+    /// Whether it need not know anything.
+    pub open: bool,
     /// Who makes commits: `Name <mail>`.
     pub author: &'static str,
     /// Fingerprints of certificates that are trusted, in place of those on the disk.
@@ -69,7 +71,7 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
     args: Args,
 ) -> Exit {
     let Args { url, branch, every, list, port, max_age, hidden, limit, objects, .. } = args;
-    let Args { patience, time, write, token, author, sha256, tls12, .. } = args;
+    let Args { patience, time, write, token, open, author, sha256, tls12, .. } = args;
     match trust::config(&roots, &sha256, tls12).await {
         Ok(config) => {
             let args = git::Args {
@@ -86,6 +88,7 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
                 time,
                 write,
                 token,
+                open,
                 author,
             };
             git::start(console, Client::new(ip, config), args).await

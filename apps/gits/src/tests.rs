@@ -90,6 +90,7 @@ fn args(url: &'static str) -> Args {
         time: Duration::from_secs(60),
         write: false,
         token: None,
+        open: false,
         author: "",
         sha256: Several::default(),
         tls12: false,

@@ -52,6 +52,7 @@ pub(super) fn args(url: &'static str, branch: &'static str) -> Args {
         time: Duration::from_secs(60),
         write: false,
         token: None,
+        open: false,
         author: "",
     }
 }
@@ -72,7 +73,8 @@ pub(super) type Answers = Vec<Vec<Vec<u8>>>;
 pub(super) type Heard = Rc<RefCell<Vec<String>>>;
 
 /// Answers connections with `port` one after the other: each with these texts, one for whatever the
-/// client says next, before it ends or, with an empty one, stays silent.
+/// client says next, before it ends or, with an empty one, stays silent. One that begins with a zero
+/// comes after so many seconds as its next byte says.
 pub(super) fn serve(ip: &Stack<End>, port: u16, answers: Answers) -> Heard {
     let ip = ip.clone();
     let all = Heard::default();
@@ -93,7 +95,14 @@ pub(super) fn serve(ip: &Stack<End>, port: u16, answers: Answers) -> Heard {
                 if text.is_empty() {
                     sleep(Duration::from_secs(1000)).await;
                 }
-                let _ = stream.write_all(&text).await;
+                let text = match &text[..] {
+                    [0, seconds, rest @ ..] => {
+                        sleep(Duration::from_secs(u64::from(*seconds))).await;
+                        rest
+                    }
+                    text => text,
+                };
+                let _ = stream.write_all(text).await;
             }
             // What was not read would reset the connection.
             hear(&drain(&mut stream, Duration::from_secs(2)).await);

@@ -7,6 +7,7 @@ use super::*;
 use crate::remote::give;
 use crate::send::Push;
 use crate::{Draft, Failure, Place};
+use core::cell::Cell;
 use xenith::http::Status;
 use xenith::net::cable::{Options, cable};
 
@@ -35,11 +36,11 @@ type Given = Result<Result<Option<Id>, String>, Error<Infallible>>;
 /// hears.
 fn give_to(says: &[u8], push: &Push) -> (Given, bool, Vec<u8>) {
     let mut script = Script { says, piece: 7, heard: Vec::new() };
-    let mut sent = false;
+    let sent = Cell::new(false);
     let wanted = wanted(MAIN);
-    let told = give(&mut script, "lab", "/r", MAIN, &wanted, Some((push, &mut sent)));
+    let told = give(&mut script, "lab", "/r", MAIN, &wanted, Some((push, &sent)));
     let told = block_on(told);
-    (told, sent, script.heard)
+    (told, sent.get(), script.heard)
 }
 
 const HELLO: &[u8] = b"0021git-receive-pack /r\0host=lab\0";
@@ -205,7 +206,8 @@ fn what_became_of_a_push_is_asked_for_where_the_server_has_not_said_so() {
         };
         if cut.is_empty() {
             // Silence, after which there is nobody to ask.
-            assert!(matches!(then(&new).0, Err(Failure::Git(Error::Stream(_)))));
+            let told = then(&new).0;
+            assert!(matches!(&told, Err(Failure::Unknown(why)) if why.is_late()), "{told:?}");
             continue;
         }
         let (told, heard) = then(&new);
@@ -215,10 +217,39 @@ fn what_became_of_a_push_is_asked_for_where_the_server_has_not_said_so() {
             heard[0].contains("PACK") && heard[1].ends_with("host=10.0.0.2\x000000"),
             "{heard:?}"
         );
-        assert!(matches!(then(&other).0, Err(Failure::Moved)));
-        let told = then(&old).0;
-        assert!(matches!(told, Err(Failure::Git(Error::Ended | Error::Malformed(_)))), "{told:?}");
+        // It may be done yet, or was, and others have pushed since.
+        for tip in [&other, &old] {
+            let Err(Failure::Unknown(why)) = then(tip).0 else { panic!("{tip:?}") };
+            assert!(matches!(*why, Failure::Git(Error::Ended | Error::Malformed(_))), "{why:?}");
+        }
     }
+}
+
+#[test]
+fn a_server_may_think_about_a_push_for_longer_than_it_may_be_silent() {
+    // The patience is 10 s, and the time 30 s.
+    let report = lines(&[b"unpack ok\n", b"ok refs/heads/main\n"], b"0000");
+    for (seconds, done) in [(20, true), (40, false)] {
+        let late = [&[0, seconds], &report[..]].concat();
+        let answers = std::vec![std::vec![has(COMMIT, MAIN), late]];
+        let told = push_to("git://10.0.0.2/r", answers).0;
+        assert_eq!(told.is_ok(), done, "{told:?}");
+        let http = |kind: &str, text: &[u8]| http_of(&format!("git-receive-pack-{kind}"), text);
+        let first = [b"001f# service=git-receive-pack\n0000", &has(COMMIT, MAIN)[..]].concat();
+        let late = [&[0, seconds], &http("result", &report)[..]].concat();
+        let answers = std::vec![std::vec![http("advertisement", &first)], std::vec![late]];
+        let told = push_to("http://10.0.0.2/r", answers).0;
+        assert_eq!(told.is_ok(), done, "{told:?}");
+        if !done {
+            assert!(matches!(&told, Err(Failure::Unknown(why)) if why.is_late()), "{told:?}");
+        }
+    }
+    // But before it is sent one, that is another matter.
+    let silent = std::vec![std::vec![[&[0, 20], &has(COMMIT, MAIN)[..]].concat()]];
+    let told = push_to("git://10.0.0.2/r", silent).0;
+    assert!(
+        matches!(&told, Err(failure) if failure.is_late() && !matches!(failure, Failure::Unknown(_)))
+    );
 }
 
 #[test]
@@ -255,6 +286,15 @@ fn a_push_goes_over_http_as_git_has_it() {
         let asked = [offer(COMMIT), status(code), offer(COMMIT)];
         let (told, heard) = push_to(url, connections(&asked));
         assert!(matches!(told, Err(Failure::Status(Status(400..500)))) && heard.len() == 3);
+    }
+    // Of others, and of those who stand between, it is not known.
+    for code in ["408 Request Timeout", "500 Internal Server Error", "504 Gateway Timeout"] {
+        let asked = [offer(COMMIT), status(code), offer(COMMIT)];
+        let (told, heard) = push_to(url, connections(&asked));
+        let told = told.unwrap_err();
+        assert!(matches!(&told, Failure::Unknown(_)) && heard.len() == 3, "{told}");
+        let expected = "it is not known whether the change was made: the server answers with ";
+        assert_eq!(format!("{told}"), format!("{expected}{code}"));
     }
     let declined =
         report(&[b"unpack ok\n", b"ng refs/heads/main protected branch hook declined\n"]);

@@ -114,11 +114,48 @@ fn a_file_that_is_put_is_served_once_it_is_pushed() {
         let (status, answer) = ask(&there, "GET", "/a/new%20one", "", "").await;
         assert!(status == 200 && answer.ends_with("\r\n\r\n1"), "{answer}");
         assert!(ask(&there, "GET", "/", "", "").await.1.ends_with("old"));
-        // What it holds already is so without a push, for which there is no answer here.
-        let (status, answer) = ask(&there, "PUT", "/a/new%20one", TOKEN, "1").await;
-        assert_eq!((status, field(&answer, "Git-Commit")), (204, &*new), "{answer}");
-        assert_eq!(heard.borrow().len(), 2);
     });
+}
+
+/// What is heard of a connection on which it is asked what the branch stands for, and nothing is pushed.
+fn is_question(heard: &str) -> bool {
+    heard.contains("git-receive-pack") && heard.ends_with("host=10.0.0.2\x000000")
+}
+
+#[test]
+fn what_a_file_holds_already_is_so_if_the_branch_has_not_moved() {
+    let (old, newer) = (site("old").0, site("newer").0);
+    let cases = [
+        ("PUT", "/index.html", "old", 204, 409, "newer"),
+        ("PUT", "/index.html/a", "1", 409, 409, "newer"),
+        ("DELETE", "/nothing", "", 404, 409, "newer"),
+    ];
+    for (method, path, body, same, moved, then) in cases {
+        let answers = std::vec![read("old"), std::vec![has(&old, MAIN)]];
+        beside(writing(), answers, async |there, heard| {
+            let (status, answer) = ask(&there, method, path, TOKEN, body).await;
+            assert!(status == same && !answer.contains("has moved"), "{path}: {answer}");
+            if status == 204 {
+                assert_eq!(field(&answer, "Git-Commit"), old);
+            }
+            let heard = heard.borrow();
+            assert!(heard.len() == 2 && is_question(&heard[1]), "{heard:?}");
+        });
+        // Somebody else has pushed since it was read.
+        let answers = std::vec![read("old"), std::vec![has(&newer, MAIN)], read("newer")];
+        beside(writing(), answers, async |there, heard| {
+            let (status, answer) = ask(&there, method, path, TOKEN, body).await;
+            assert!(status == moved && answer.contains("the branch has moved"), "{path}: {answer}");
+            assert!(ask(&there, "GET", "/", "", "").await.1.ends_with(then));
+            let heard = heard.borrow();
+            assert!(heard.len() == 3 && is_question(&heard[1]), "{heard:?}");
+        });
+        // Nobody says.
+        beside(writing(), std::vec![read("old")], async |there, _| {
+            let (status, answer) = ask(&there, method, path, TOKEN, body).await;
+            assert!(status == 504 && answer.ends_with(".\n"), "{path}: {answer}");
+        });
+    }
 }
 
 #[test]
@@ -157,9 +194,9 @@ fn what_is_not_to_be_is_refused_before_anything_is_pushed() {
         ("PUT", all("a%2Fb"), TOKEN, "1", 400),
         ("PUT", all("a%00"), TOKEN, "1", 400),
         ("PUT", all(".git/config"), TOKEN, "1", 400),
+        ("PUT", all("a/git~1"), TOKEN, "1", 400),
+        ("PUT", all("a%5Cb"), TOKEN, "1", 400),
         ("PUT", all(".htaccess"), TOKEN, "1", 403),
-        ("PUT", all("index.html/a"), TOKEN, "1", 409),
-        ("DELETE", all("nothing"), TOKEN, "", 404),
         (
             "PUT",
             all("a"),
@@ -178,6 +215,7 @@ fn what_is_not_to_be_is_refused_before_anything_is_pushed() {
             412,
         ),
         ("PUT", all("a"), "Authorization: Bearer secret\r\nIf-Match: *\r\n", "1", 412),
+        ("PUT", all("a"), "Authorization: Bearer secret\r\nIf-None-Match: x\r\n", "1", 412),
         ("PUT", all("index.html"), "Authorization: Bearer secret\r\nIf-Match: \"x\"\r\n", "1", 412),
         (
             "DELETE",
@@ -187,7 +225,8 @@ fn what_is_not_to_be_is_refused_before_anything_is_pushed() {
             412,
         ),
     ];
-    beside(writing(), std::vec![read("old")], async |there, heard| {
+    let answers = std::vec![read("old"), std::vec![has(&site("old").0, MAIN)]];
+    beside(writing(), answers, async |there, heard| {
         for (method, path, fields, body, expected) in cases {
             let (status, answer) = ask(&there, method, &path, fields, body).await;
             assert_eq!(status, expected, "{method} {path} {fields}: {answer}");
@@ -201,12 +240,14 @@ fn what_is_not_to_be_is_refused_before_anything_is_pushed() {
         let large = "x".repeat((1 << 20) + 1);
         let (status, answer) = ask(&there, "PUT", "/a", TOKEN, &large).await;
         assert!(status == 413 && answer.contains("limit= allows more"), "{answer}");
-        // With all else it would be too large.
+        assert_eq!(heard.borrow().len(), 1);
+        // With all else it would be too large, by what there is.
         let (status, answer) = ask(&there, "PUT", "/a", TOKEN, &large[..1 << 20]).await;
         assert!(status == 413 && answer.contains("limit= allows more"), "{answer}");
         assert_eq!(ask(&there, "OPTIONS", "/a", "", "").await.0, 204);
         assert!(ask(&there, "GET", "/", "", "").await.1.ends_with("old"));
-        assert_eq!(heard.borrow().len(), 1);
+        let heard = heard.borrow();
+        assert!(heard.len() == 2 && is_question(&heard[1]), "{heard:?}");
     });
 }
 
@@ -224,8 +265,8 @@ fn without_the_argument_nothing_is_written() {
 }
 
 #[test]
-fn without_a_token_who_comes_may_write() {
-    let args = Args { token: Some(""), hidden: true, ..writing() };
+fn who_comes_may_write_if_that_is_said() {
+    let args = Args { token: None, open: true, hidden: true, ..writing() };
     let answers = std::vec![read("old"), pushed(&site("old").0, OK)];
     beside(args, answers, async |there, _| {
         assert_eq!(ask(&there, "PUT", "/.a/.b", "", "1").await.0, 201);
@@ -240,6 +281,9 @@ fn arguments_that_cannot_write_are_told_at_once() {
         (Args { branch: "HEAD", ..writing() }, "write=on needs a branch by its name"),
         (Args { branch: "refs/tags/v1", ..writing() }, "write=on needs a branch by its name"),
         (Args { token: None, ..writing() }, "write=on needs token=SECRET"),
+        (Args { token: Some(""), ..writing() }, "token= is empty"),
+        (Args { token: Some(""), open: true, ..writing() }, "token= is empty"),
+        (Args { open: true, ..writing() }, "open=on is for whoever comes"),
         (Args { author: "Jane", ..writing() }, "author=Jane is not of the form \"Name <mail>\""),
     ] {
         let (said, exit) = start(args);
@@ -283,16 +327,65 @@ fn what_a_server_refuses_is_told_and_not_served() {
             "the server says: access denied or repository not exported: /r.\n",
         ),
         (refused, 502, "the server refuses the push: pre-receive hook declined.\n"),
-        (ended, 502, ".\n"),
-        (silent, 504, ".\n"),
+        (ended, 502, "it is not known whether the change was made: the answer ends too early.\n"),
+        (silent, 504, "it is not known whether the change was made: it is not done within 60 s.\n"),
     ] {
         let answers = [std::vec![read("old")], answers].concat();
         beside(writing(), answers, async |there, _| {
             let (status, answer) = ask(&there, "PUT", "/index.html", TOKEN, "1").await;
-            assert!(status == expected && answer.ends_with(text), "{answer}");
+            assert!(status == expected && answer.ends_with(&format!("\r\n\r\n{text}")), "{answer}");
             assert!(ask(&there, "GET", "/", "", "").await.1.ends_with("old"));
         });
     }
+}
+
+#[test]
+fn what_became_of_a_push_is_seen_after_a_while() {
+    let (old, newer) = (site("old").0, site("newer").0);
+    // The connection ends, and what was pushed, or something else, is there later.
+    for tip in [&old, &newer] {
+        let lost = std::vec![std::vec![has(&old, MAIN)], std::vec![has(tip, MAIN)]];
+        let answers = [std::vec![read("old")], lost, std::vec![read("old"), read("newer")]];
+        beside(writing(), answers.concat(), async |there, heard| {
+            let (status, answer) = ask(&there, "PUT", "/index.html", TOKEN, "newer").await;
+            assert!(status == 502 && answer.contains("it is not known whether"), "{answer}");
+            assert_eq!(heard.borrow().len(), 3);
+            assert!(ask(&there, "GET", "/", "", "").await.1.ends_with("old"));
+            sleep(Duration::from_secs(30)).await;
+            assert!(ask(&there, "GET", "/", "", "").await.1.ends_with("newer"));
+            // And then it is left alone, as every= is 0.
+            sleep(Duration::from_secs(1000)).await;
+            assert_eq!(heard.borrow().len(), 5);
+        });
+    }
+}
+
+#[test]
+fn the_server_is_asked_again_however_many_changes_come() {
+    let (old, newer) = (site("old").0, site("newer").0);
+    let same = std::vec![has(&old, MAIN)];
+    let then = std::vec![has(&newer, MAIN)];
+    // Each is answered by a question; they come more often than it is asked.
+    let answers = std::vec![
+        read("old"),
+        same.clone(),
+        same.clone(),
+        same.clone(),
+        read("newer"),
+        then.clone(),
+        then,
+    ];
+    beside(Args { every: 10, ..writing() }, answers, async |there, heard| {
+        for _ in 0..5 {
+            ask(&there, "DELETE", "/nothing", TOKEN, "").await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        let heard = heard.borrow();
+        let read =
+            heard.iter().position(|it| it.contains("git-upload-pack") && it.contains("want"));
+        let later = heard.iter().skip(1).position(|it| it.contains("git-upload-pack"));
+        assert!(read == Some(0) && later.is_some_and(|at| at < 5), "{later:?}: {heard:?}");
+    });
 }
 
 #[test]
@@ -329,15 +422,51 @@ fn two_who_write_at_once_are_served_one_after_the_other() {
 }
 
 #[test]
-fn who_writes_waits_for_a_client_that_is_sent_the_commit_before_for_a_while() {
-    let big = "x".repeat(600_000);
+fn four_who_write_at_once_are_served_one_after_the_other() {
+    let id = site("old").0;
+    // Each second one finds what is none that is known here, and has the old one read.
+    let moved = [std::vec![has(&id, MAIN)], read("old")];
+    let one = [std::vec![pushed(&id, OK)], moved.to_vec()].concat();
+    let answers = [std::vec![read("old")], one.clone(), one].concat();
+    beside(writing(), answers, async |there, heard| {
+        let put = async |path: &str| ask(&there, "PUT", path, TOKEN, "1").await.0;
+        let (one, other) = join(join(put("/1"), put("/2")), join(put("/3"), put("/4"))).await;
+        let mut told = [one.0, one.1, other.0, other.1];
+        told.sort_unstable();
+        assert_eq!((told, heard.borrow().len()), ([201, 201, 409, 409], 7));
+    });
+}
+
+#[test]
+fn who_reads_slowly_holds_nobody_up_who_writes() {
+    let big = "x".repeat(400_000);
     let id = site(&big).0;
-    let answers = std::vec![read(&big), pushed(&id, OK)];
+    let moved = std::vec![std::vec![has(&id, MAIN)], read(&big)];
+    let answers = [std::vec![read(&big), pushed(&id, OK)], moved].concat();
     beside(writing(), answers, async |there, heard| {
         let mut slow = to_app(&there).await;
         slow.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         sleep(Duration::from_secs(1)).await;
         assert_eq!(ask(&there, "PUT", "/index.html", TOKEN, "1").await.0, 204);
+        // It goes to the server, which has none of what is pushed here.
+        assert_eq!(ask(&there, "PUT", "/index.html", TOKEN, "2").await.0, 409);
+        assert_eq!(heard.borrow().len(), 4);
+        slow.abort();
+    });
+}
+
+#[test]
+fn who_writes_waits_for_a_client_that_is_sent_the_commit_before_for_a_while() {
+    let big = "x".repeat(600_000);
+    let id = site(&big).0;
+    let answers = std::vec![read(&big), pushed(&id, OK)];
+    beside(writing(), answers, async |there, heard| {
+        // Together they are more than one commit may be.
+        let new = "y".repeat(500_000);
+        let mut slow = to_app(&there).await;
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(ask(&there, "PUT", "/index.html", TOKEN, &new).await.0, 204);
         let (status, answer) = ask(&there, "PUT", "/index.html", TOKEN, "2").await;
         assert!(status == 503 && answer.contains("\r\nRetry-After: "), "{answer}");
         assert_eq!(heard.borrow().len(), 2);

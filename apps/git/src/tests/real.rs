@@ -1,9 +1,10 @@
-//! Repositories that git makes and serves by itself, where it is installed.
+//! Repositories that git makes and serves by itself. It is on every machine that has this one.
 
 use super::edit::{Changes, edit};
 use super::*;
 use crate::remote::give;
 use crate::send::{Push, pack};
+use core::cell::Cell;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,19 +29,23 @@ impl Drop for Folder {
     }
 }
 
-/// What git says in `folder`; nothing if it is not installed.
-fn git(folder: &Path, args: &[&str]) -> Option<String> {
+/// What git says in `folder`, or why it fails.
+fn try_git(folder: &Path, args: &[&str]) -> Result<String, String> {
     let mut command = Command::new("git");
     command.current_dir(folder).args(args).env("HOME", folder).env("GIT_CONFIG_NOSYSTEM", "1");
     for who in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{who}_NAME"), "A").env(format!("GIT_{who}_EMAIL"), "a@lab");
     }
-    let output = match command.output() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        output => output.unwrap(),
-    };
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
+    let output = command.output().expect("git is installed");
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// What git says in `folder`.
+fn git(folder: &Path, args: &[&str]) -> String {
+    try_git(folder, args).unwrap_or_else(|why| panic!("{args:?}: {why}"))
 }
 
 /// A server of the repositories in a folder, for one client.
@@ -102,7 +107,7 @@ fn a_repository_of_git_is_read_as_git_reads_it() {
     let folder = Folder::new("real");
     let site = folder.0.join("site");
     files::create_dir_all(site.join("a/b/c")).unwrap();
-    let Some(_) = git(&site, &["init", "-q", "-b", "main"]) else { return };
+    git(&site, &["init", "-q", "-b", "main"]);
     // Files of which each differs from others by little, so that there are chains of deltas; some
     // that cannot be compressed, and one of several blocks of zlib.
     let mut seed = 1_u64;
@@ -123,7 +128,7 @@ fn a_repository_of_git_is_read_as_git_reads_it() {
     files::write(site.join("empty"), "").unwrap();
     files::write(site.join("name with\ttab"), "x").unwrap();
     std::os::unix::fs::symlink("a/b/../0", site.join("link")).unwrap();
-    let run = |args: &[&str]| git(&site, args).unwrap();
+    let run = |args: &[&str]| git(&site, args);
     run(&["add", "."]);
     run(&["commit", "-q", "-m", "one"]);
     files::write(site.join("a/0"), "other").unwrap();
@@ -151,7 +156,7 @@ fn a_repository_of_git_is_read_as_git_reads_it() {
     assert!(elsewhere.starts_with("the server says: access denied"), "{elsewhere}");
     let other = folder.0.join("other");
     files::create_dir(&other).unwrap();
-    git(&other, &["init", "-q", "--object-format=sha256"]).unwrap();
+    git(&other, &["init", "-q", "--object-format=sha256"]);
     let sha256 = ask(&folder.0, "/other", "HEAD").unwrap_err();
     assert_eq!(sha256, "the repository's ids are not SHA-1, which is not supported");
 }
@@ -165,8 +170,8 @@ fn give_to(
     const MAIN: &str = "refs/heads/main";
     let draft = edit(before, changes, Limits::default()).unwrap().unwrap();
     let push = Push::new(MAIN, &draft).unwrap();
-    let (mut daemon, mut sent, wanted) = (Daemon::new(folder), false, wanted(MAIN));
-    let given = give(&mut daemon, "lab", "/site", MAIN, &wanted, Some((&push, &mut sent)));
+    let (mut daemon, sent, wanted) = (Daemon::new(folder), Cell::new(false), wanted(MAIN));
+    let given = give(&mut daemon, "lab", "/site", MAIN, &wanted, Some((&push, &sent)));
     (block_on(given).unwrap(), draft.next)
 }
 
@@ -175,8 +180,8 @@ fn what_is_pushed_is_what_git_has() {
     let folder = Folder::new("push");
     let site = folder.0.join("site");
     files::create_dir_all(site.join("a/b")).unwrap();
-    let Some(_) = git(&site, &["init", "-q", "-b", "main"]) else { return };
-    let run = |args: &[&str]| git(&site, args).unwrap();
+    git(&site, &["init", "-q", "-b", "main"]);
+    let run = |args: &[&str]| git(&site, args);
     // The branch is changed beside its files, each object is checked, and nothing is forced.
     run(&["config", "receive.denyCurrentBranch", "ignore"]);
     run(&["config", "receive.fsckObjects", "true"]);
@@ -247,9 +252,88 @@ fn what_is_pushed_is_what_git_has() {
 }
 
 #[test]
+fn every_clone_can_have_what_may_be_put() {
+    let folder = Folder::new("names");
+    let site = folder.0.join("site");
+    files::create_dir_all(&site).unwrap();
+    let run = |args: &[&str]| git(&site, args);
+    run(&["init", "-q", "-b", "main"]);
+    run(&["commit", "-q", "--allow-empty", "-m", "none"]);
+    files::write(site.join("content"), "x").unwrap();
+    let blob = run(&["hash-object", "-w", "content"]);
+    let before = told(ANSWER, &wanted("v1-again")).unwrap();
+    let mut refused = 0;
+    // Whether git makes a file of such a name, and whether one may be put here.
+    for (name, made, put) in [
+        ("a", true, true),
+        (".gitignore", true, true),
+        (".gitx", true, true),
+        (".git-a", true, true),
+        ("git", true, true),
+        ("git~2", true, true),
+        ("git~10", true, true),
+        ("a git~1", true, true),
+        ("a:b", true, true),
+        ("a. .", true, true),
+        ("\u{e9}\u{200c}", true, true),
+        // Windows and consoles make something else of these.
+        ("a\\b", true, false),
+        ("a\nb", true, false),
+        ("a\u{7f}", true, false),
+        (".GIT", false, false),
+        (".git ", false, false),
+        (".git.", false, false),
+        (".Git . .", false, false),
+        (".git:a", false, false),
+        (".git::$INDEX_ALLOCATION", false, false),
+        (".git .:a", false, false),
+        (".git\\a", false, false),
+        ("git~1", false, false),
+        ("GIT~1", false, false),
+        ("git~1.", false, false),
+        ("git~1 :a", false, false),
+        (".g\u{200c}it", false, false),
+        ("\u{feff}.git", false, false),
+        (".gi\u{202e}T\u{206f}", false, false),
+    ] {
+        let tree = folder.0.join("tree");
+        files::write(&tree, format!("100644 blob {}\t{name}\0", blob.trim())).unwrap();
+        let mut command = Command::new("git");
+        command.current_dir(&site).args(["mktree", "-z"]);
+        let output = command.stdin(files::File::open(&tree).unwrap()).output().unwrap();
+        let tree = String::from_utf8(output.stdout).unwrap();
+        let commit = run(&["commit-tree", "-m", "one", tree.trim()]);
+        run(&["update-ref", "refs/heads/main", commit.trim()]);
+        let clone = folder.0.join("clone");
+        let _ = files::remove_dir_all(&clone);
+        let cloned = try_git(
+            &folder.0,
+            &[
+                "clone",
+                "-q",
+                "-c",
+                "core.protectNTFS=true",
+                "-c",
+                "core.protectHFS=true",
+                "site",
+                "clone",
+            ],
+        );
+        assert_eq!(cloned.is_ok(), made, "{name:?}: {cloned:?}");
+        assert_eq!(clone.join(name).is_file(), made, "{name:?}");
+        let may = edit(&before, &[(name, Some(b"x"))], Limits::default()).is_ok();
+        let below =
+            edit(&before, &[(&format!("n/{name}/a"), Some(b"x"))], Limits::default()).is_ok();
+        assert_eq!((may, below), (put, put), "{name:?}");
+        refused += u32::from(!made);
+    }
+    assert!(refused > 10);
+}
+
+#[test]
 fn packs_are_what_git_takes() {
     let folder = Folder::new("pack");
-    let Some(_) = git(&folder.0, &["init", "-q"]) else { return };
+    git(&folder.0, &["init", "-q"]);
     let before = told(ANSWER, &wanted("v1-again")).unwrap();
     for size in [0, 15, 16, 65_535, 65_536, 1 << 20] {
         let data = std::vec![size as u8; size];
