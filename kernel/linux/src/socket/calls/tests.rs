@@ -782,3 +782,18 @@ fn every_address_of_a_port_is_also_each_of_them() {
         assert_eq!(it.with(Sysno::bind, other, second), Ok(0));
     }
 }
+
+#[test]
+fn a_port_is_free_as_soon_as_its_socket_is_closed() {
+    let it = Program::new();
+    for kind in [SOCK_STREAM, SOCK_DGRAM] {
+        for _ in 0..3 {
+            let socket = it.socket(AF_INET, kind);
+            assert_eq!(it.with(Sysno::bind, socket, "0.0.0.0:99"), Ok(0));
+            if kind == SOCK_STREAM {
+                assert_eq!(it.call(Sysno::listen, &[socket, 5]), Ok(0));
+            }
+            it.call(Sysno::close, &[socket]).unwrap();
+        }
+    }
+}

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
+use core::task::Poll;
 use ip::{Udp, any};
 use kernel::task::{Task, try_spawn};
 use litemap::LiteMap;
@@ -95,7 +96,8 @@ impl Mailbox {
 struct Port<N: Host> {
     boxes: Vec<Weak<Mailbox>>,
     turn: usize,
-    /// None for who is bound within the machine alone.
+    /// None for who is bound within the machine alone. The stack's socket is the port's, which is free
+    /// at once where this is dropped.
     socket: Option<(Rc<<N as Udp>::Socket>, Task<()>)>,
 }
 
@@ -122,7 +124,7 @@ impl<N: Host> Mail<N> {
         }
         let bound = Rc::new(now(Udp::bind(&*self.net, any(number)))?);
         let number = ip::Socket::local_addr(&*bound).port();
-        let pump = try_spawn(pump(Rc::downgrade(self), Rc::clone(&bound), number));
+        let pump = try_spawn(pump(Rc::downgrade(self), Rc::downgrade(&bound), number));
         let pump = pump.ok_or(Errno::ENOBUFS)?;
         Ok((bound, pump))
     }
@@ -248,11 +250,15 @@ impl<N: Host> Mail<N> {
     }
 }
 
-/// Receives what comes to one port for as long as there are sockets for it.
-async fn pump<N: Host>(mail: Weak<Mail<N>>, socket: Rc<<N as Udp>::Socket>, port: u16) {
+/// Receives what comes to one port for as long as there is its socket.
+async fn pump<N: Host>(mail: Weak<Mail<N>>, socket: Weak<<N as Udp>::Socket>, port: u16) {
     loop {
-        let polled = poll_fn(|context| socket.poll_readable(context)).await;
-        let Some(mail) = mail.upgrade() else { return };
+        let polled = poll_fn(|context| match socket.upgrade() {
+            Some(socket) => socket.poll_readable(context),
+            None => Poll::Ready(Err(ip::Error::Closed)),
+        })
+        .await;
+        let (Some(mail), Some(socket)) = (mail.upgrade(), socket.upgrade()) else { return };
         let mut buffer = mail.buffer.borrow_mut();
         match polled.and_then(|()| socket.try_recv(&mut buffer)) {
             Ok(Some((length, from))) => {

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
+use core::task::Poll;
 use ip::{Listener as _, Tcp, any};
 use kernel::task::{Task, try_spawn};
 use litemap::LiteMap;
@@ -172,8 +173,9 @@ struct Port<N: Host> {
     doors: Vec<Weak<Door<N::Stream>>>,
     /// The next of those that share.
     turn: usize,
-    /// Hands out what the stack accepts; none for who listens within the machine alone.
-    pump: Option<Task<()>>,
+    /// The stack's listener, and what hands out what it accepts; none for who listens within the
+    /// machine alone. It is the port's alone, which is free at once where this is dropped.
+    pump: Option<(Rc<N::Listener>, Task<()>)>,
     filled: Arc<Watch>,
 }
 
@@ -288,7 +290,9 @@ impl<N: Host> Ports<N> {
         if port.pump.is_none() && !only.is_some_and(is_loopback) {
             let bound = now(Tcp::bind(&*self.net, any(local.port())));
             let pumps = bound.and_then(|listener| {
-                try_spawn(pump(Rc::downgrade(self), listener)).ok_or(Errno::ENOBUFS)
+                let listener = Rc::new(listener);
+                let pump = pump(Rc::downgrade(self), Rc::downgrade(&listener), local.port());
+                Ok((listener, try_spawn(pump).ok_or(Errno::ENOBUFS)?))
             });
             match pumps {
                 Ok(pump) => port.pump = Some(pump),
@@ -390,14 +394,18 @@ impl<N: Host> Ports<N> {
     }
 }
 
-/// Accepts what comes to one port for as long as there are sockets for it.
-async fn pump<N: Host>(ports: Weak<Ports<N>>, listener: N::Listener) {
-    let number = listener.local_addr().port();
+/// Accepts what comes to one port for as long as there is its listener.
+async fn pump<N: Host>(ports: Weak<Ports<N>>, listener: Weak<N::Listener>, number: u16) {
     loop {
-        if poll_fn(|context| listener.poll_acceptable(context)).await.is_err() {
+        let comes = poll_fn(|context| match listener.upgrade() {
+            Some(listener) => listener.poll_acceptable(context),
+            None => Poll::Ready(Err(ip::Error::Closed)),
+        });
+        if comes.await.is_err() {
             return;
         }
-        while let Ok(Some((stream, peer))) = listener.try_accept() {
+        // Nothing but the port holds the listener while this waits.
+        while let Some(Ok(Some((stream, peer)))) = listener.upgrade().map(|it| it.try_accept()) {
             let mut left = Some((stream, peer));
             while let Some((stream, peer)) = left.take() {
                 let Some(ports) = ports.upgrade() else { return };
