@@ -230,7 +230,14 @@ impl File for Master {
             },
             request::TCXONC if argument > 3 => return Err(Errno::EINVAL.into()),
             request::TCXONC | request::TCSBRK | request::TCSBRKP => {}
-            _ => return self.pty.terminal.ioctl(caller, number, argument),
+            _ => {
+                let result = self.pty.terminal.ioctl(caller, number, argument);
+                // What was typed was thrown away: there is room for more.
+                if matches!(number, request::TCSETSF | request::TCSETSF2) {
+                    self.pty.pair.readable.raise();
+                }
+                return result;
+            }
         }
         Ok(0)
     }
