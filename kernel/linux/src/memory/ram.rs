@@ -48,8 +48,8 @@ pub(crate) fn widen<T>(list: &mut Vec<T>, more: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A text of the kernel's that is as long as programs will have it: what finds no [room](widen) is
-/// an error.
+/// A text of the kernel's that is as long as programs will have it: what finds no room is an
+/// error.
 #[derive(Debug, Default)]
 pub struct Text(pub Vec<u8>);
 
