@@ -231,10 +231,10 @@ impl Port {
     }
 
     /// Wakes `waker` once, at the next event. Register before looking at what may have changed.
-    /// For a port of a former domain that is now: its owner has to let go of it.
+    /// No event comes for a port of a former domain: who waited was woken when that ended, and its
+    /// owner lets go of it when it finds that out, for which others may have to have a turn.
     pub fn wait(&self, waker: &Waker) {
         if !self.generation.is_current() {
-            waker.wake_by_ref();
             return;
         }
         let mut open = crate::domain().events.open.lock();

@@ -569,6 +569,17 @@ fn a_back_end_that_does_not_answer_delays_a_suspension_and_no_more() {
     });
 }
 
+#[test]
+fn a_disk_may_be_suspended_as_soon_as_it_is_open() {
+    // xenstore has not answered what the driver asked it last, and needs a turn for that.
+    on_disk(async |fake, back, disk| {
+        suspend(fake, Some(DomId(2))).await;
+        sleep(SECOND * 2).await;
+        assert_eq!(disk.write(0, &[6; 512]).await, Ok(()));
+        assert_eq!(back.bytes()[..512], [6; 512]);
+    });
+}
+
 /// Has the disk left to a next image, which tells that in this phase.
 async fn left(disk: &Blkfront, phase: Phase) {
     let mut part = Part::new();
