@@ -145,9 +145,13 @@ fn what_all_processes_of_a_command_get_its_app_gets_once() {
         let what = format!("{signal:?} for all");
         let mut httpd = Httpd::start(Some("300"), &what);
         let mut client = httpd.connect().unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        // The app has this client once it has answered.
+        assert!(client.read(&mut [0; 4096]).unwrap() > 0, "{what}");
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").unwrap();
-        sleep(Duration::from_millis(200));
-        let processes = httpd.processes();
+        let mut processes = httpd.processes();
+        // Those last that wait for others.
+        processes.reverse();
         assert!(processes.len() > 1, "{what}: {processes:?}");
         for process in processes {
             // It may go with another one.

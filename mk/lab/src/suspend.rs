@@ -87,10 +87,10 @@ impl Host {
         let script = format!(
             "tries=0\nwhile [ -e /run/lab/moving/{name} ] && [ $((tries += 1)) -lt 500 ]; do usleep 100000; done\n\
              xl unpause {name} 2>/dev/null\nset -- $(xl list {name} | tail -n 1)\n\
-             case $5 in ??-?*) ;; *) exit 1 ;; esac",
+             case $5 in ??--*) ;; *) exit 1 ;; esac",
             name = quote(name)
         );
-        self.shell(&script).is_ok_and(|output| output.status == 0)
+        self.shell_within(&script, LIMIT).is_ok_and(|output| output.status == 0)
     }
 
     /// Ends a guest whose memory is in a file, and tells who follows it that this is why.

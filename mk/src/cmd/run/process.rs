@@ -47,7 +47,7 @@ fn wait_for(
 }
 
 /// How long it may take to send a signal to all processes of a group, one by one.
-const ONE_BY_ONE: Duration = Duration::from_millis(200);
+const ONE_BY_ONE: Duration = Duration::from_millis(500);
 
 /// Runs a process, which is ended when it takes too long. It gets the requests to end that this one gets,
 /// and each kind of them once: a second one would end it at once.
