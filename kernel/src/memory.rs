@@ -128,6 +128,9 @@ fn uninit<T>() -> Option<Box<MaybeUninit<T>>> {
     if layout.size() == 0 {
         return Some(Box::new_uninit());
     }
+    if machine::is_spent() {
+        return None;
+    }
     // SAFETY: the layout has a size.
     let place = unsafe { alloc(layout) }.cast::<MaybeUninit<T>>();
     if place.is_null() {

@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::fault;
 use crate::process::Status;
 use crate::signal::{Info, Interrupted, Signal, deliver};
-use crate::stop::{Boxed, Load, Stop};
+use crate::stop::{Boxed, Load, Stop, boxed};
 use crate::system::System;
 use crate::table::call;
 use crate::thread::Thread;
@@ -219,7 +219,7 @@ fn begin(thread: &Rc<Thread>, (number, args): (u64, Args)) -> Option<(u64, Waiti
         Err(Stop::Load(load)) => return Some((number, Waiting::Load(load))),
         // A signal decides what becomes of it, as if it had waited.
         Err(Stop::Fail(errno)) if errno.is_restart() => {
-            let future = Box::pin(core::future::ready(Err(errno)));
+            let future = boxed(core::future::ready(Err(errno)));
             return Some((number, Waiting::Future(future)));
         }
         Err(Stop::Fail(errno)) => errno,

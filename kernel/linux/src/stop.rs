@@ -5,12 +5,36 @@ use crate::errno::Errno;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::fmt;
+use core::marker::PhantomData;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 use kernel::task::yield_now;
 use kernel::user::Frame;
 
 /// A future without a type of its own.
 pub type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Boxes what reads a disk, or fails with `ENOMEM` when it is polled: as many do so at a time as
+/// programs wait for pages, and where there is no memory for one of them, that is no end of the others.
+pub(crate) fn boxed<T: 'static>(
+    future: impl Future<Output = Result<T, Errno>> + 'static,
+) -> Boxed<Result<T, Errno>> {
+    /// What takes no memory.
+    struct NoMemory<T>(PhantomData<fn() -> T>);
+
+    impl<T> Future for NoMemory<T> {
+        type Output = Result<T, Errno>;
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Err(Errno::ENOMEM))
+        }
+    }
+
+    match kernel::memory::boxed(future) {
+        Ok(future) => Box::into_pin(future),
+        Err(_) => Box::pin(NoMemory(PhantomData)),
+    }
+}
 
 /// Why something cannot be done now.
 #[derive(Debug)]
@@ -136,5 +160,23 @@ pub async fn loaded<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T
             Err(Stop::Wait) => return Err(Errno::EAGAIN),
             Err(Stop::Load(load)) => load.wait().await?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::task::block_on;
+    use kernel::testing::{simulate_memory, simulate_memory_use};
+
+    #[test]
+    fn what_reads_a_disk_fails_where_there_is_no_memory_for_it_s8() {
+        let read = |bytes: [u8; 100]| boxed(async move { Ok(bytes.len()) });
+        assert_eq!(block_on(read([0; 100])), Ok(100));
+        simulate_memory(1 << 20);
+        simulate_memory_use(1 << 20);
+        let none = read([0; 100]);
+        simulate_memory_use(0);
+        assert_eq!(block_on(none), Err(Errno::ENOMEM));
     }
 }

@@ -3,9 +3,8 @@
 
 use super::{At, Open};
 use crate::errno::Errno;
-use crate::stop::{Boxed, Load, Pages, Stop};
+use crate::stop::{Boxed, Load, Pages, Stop, boxed};
 use crate::watch::Watch;
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::sync::Arc;
 use core::cell::Cell;
@@ -65,7 +64,7 @@ impl Pages for Taken {
     }
 
     fn load(self: Rc<Self>, _: u64) -> Boxed<Result<(), Errno>> {
-        Box::pin(async move {
+        boxed(async move {
             while !self.ended.get() {
                 self.watch.changed_since(self.watch.changes()).await;
             }

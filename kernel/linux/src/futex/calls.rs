@@ -5,7 +5,7 @@ use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::{Key, Memory};
-use crate::stop::{Stop, loaded};
+use crate::stop::{Stop, boxed, loaded};
 use crate::thread::Thread;
 use crate::time::{Clock, Timespec};
 use alloc::boxed::Box;
@@ -134,7 +134,7 @@ fn wait_at(
             Err(_) if end.is_some() => {
                 thread.set_again(Box::new(move |thread| {
                     let thread = Rc::clone(thread);
-                    Box::pin(async move {
+                    boxed(async move {
                         let again = || wait_at(&thread, at, private, value, bits, end);
                         match loaded(again).await? {
                             crate::call::Outcome::Wait(future) => future.await,

@@ -6,7 +6,7 @@ use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::process::Process;
-use crate::stop::Boxed;
+use crate::stop::{Boxed, boxed};
 use crate::thread::Thread;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -142,7 +142,7 @@ fn sleep(thread: &Rc<Thread>, end: Instant, left: u64) -> Answer {
 
 fn sleeping(thread: &Rc<Thread>, end: Instant, left: u64) -> Boxed<Result<usize, Errno>> {
     let thread = Rc::clone(thread);
-    Box::pin(async move {
+    boxed(async move {
         if thread.interruptible(sleep_until(end)).await.is_ok() {
             return Ok(0);
         }

@@ -2,7 +2,7 @@
 
 use super::super::{Listing, Type};
 use crate::errno::Errno;
-use crate::stop::Boxed;
+use crate::stop::{Boxed, boxed};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -81,7 +81,7 @@ impl<T: Inodes + 'static> Below for OnDisk<T> {
     }
 
     fn child(self: Rc<Self>, name: Box<[u8]>) -> Boxed<Result<Option<Rc<dyn Below>>, Errno>> {
-        Box::pin(async move {
+        boxed(async move {
             let node = match self.disk.child(&self.node, &name).await {
                 Ok(node) => node,
                 Err(Error::NotFound | Error::BadPath) => return Ok(None),
@@ -95,11 +95,11 @@ impl<T: Inodes + 'static> Below for OnDisk<T> {
     }
 
     fn target(self: Rc<Self>) -> Boxed<Result<Vec<u8>, Errno>> {
-        Box::pin(async move { self.disk.read_link(&self.node).await.map_err(errno) })
+        boxed(async move { self.disk.read_link(&self.node).await.map_err(errno) })
     }
 
     fn read(self: Rc<Self>, offset: u64, length: usize) -> Boxed<Result<Vec<u8>, Errno>> {
-        Box::pin(async move {
+        boxed(async move {
             let mut bytes = kernel::memory::zeroed(length).ok_or(Errno::ENOMEM)?;
             let mut read = 0;
             while read < length {
@@ -116,7 +116,7 @@ impl<T: Inodes + 'static> Below for OnDisk<T> {
     }
 
     fn list(self: Rc<Self>) -> Boxed<Result<Listing, Errno>> {
-        Box::pin(async move {
+        boxed(async move {
             let (mut names, mut full) = (Listing::default(), false);
             let mut each = |name: &[u8], it: storage::fs::Metadata| {
                 let kind = match it.kind {

@@ -5,8 +5,7 @@ use super::{Body, Node};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::{Sink, Source, is_tight, zeros};
-use crate::stop::{Boxed, Load, Pages, Stop, TURN};
-use alloc::boxed::Box;
+use crate::stop::{Boxed, Load, Pages, Stop, TURN, boxed};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::any::Any;
@@ -465,7 +464,7 @@ impl Pages for Node {
     }
 
     fn load(self: Rc<Self>, index: u64) -> Boxed<Result<(), Errno>> {
-        Box::pin(async move {
+        boxed(async move {
             let content = self.file()?;
             if content.pages.borrow().contains_key(&index) {
                 return Ok(());

@@ -3,7 +3,7 @@
 use super::super::{Above, Inode, Listing, Type};
 use super::{Body, Node};
 use crate::errno::Errno;
-use crate::stop::{Boxed, Load, Pages, Stop};
+use crate::stop::{Boxed, Load, Pages, Stop, boxed};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
@@ -77,7 +77,7 @@ impl Pages for Missing {
     }
 
     fn load(self: Rc<Self>, _: u64) -> Boxed<Result<(), Errno>> {
-        Box::pin(async move {
+        boxed(async move {
             let node = &self.folder;
             let below = node.below.clone().ok_or(Errno::ENOENT)?;
             let folder = node.folder()?;
